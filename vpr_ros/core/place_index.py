@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact search for the places most similar to a descriptor; the one file that knows FAISS."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core.types import Match
+from vpr_ros.errors import MapError
+
+
+class PlaceIndex:
+    """Exact inner-product search over unit descriptors (cosine similarity).
+
+    Also knows the mean and spread of a query's similarity to *all* places, from the first two
+    moments of the descriptors, so that a match can be judged against the whole map at no cost
+    that grows with it.
+    """
+
+    def __init__(self, descriptors: NDArray[np.float32]) -> None:
+        rows = np.ascontiguousarray(descriptors, dtype=np.float32)
+        self._index = faiss.IndexFlatIP(rows.shape[1])
+        self._index.add(rows)
+        self._mean = rows.mean(axis=0)
+        centered = rows - self._mean
+        self._covariance = (centered.T @ centered) / len(rows)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def search(self, descriptor: NDArray[np.float32], count: int) -> tuple[Match, ...]:
+        """Return the `count` most similar places, best first (fewer when the map is smaller).
+
+        Raises MapError when `descriptor` (dim,) is not of the map's size.
+        """
+        if descriptor.shape != (self._index.d,):
+            raise MapError(f'a descriptor of shape {descriptor.shape} cannot be looked up among '
+                           f'{self._index.d}-d places')
+        query = np.ascontiguousarray(descriptor, dtype=np.float32)[None]
+        similarities, places = self._index.search(query, min(count, len(self)))
+        return tuple(Match(int(place), float(similarity)) for place, similarity
+                     in zip(places[0], similarities[0], strict=True))
+
+    def background(self, descriptor: NDArray[np.float32]) -> tuple[float, float]:
+        """Return mean and standard deviation of the similarity of `descriptor` to all places."""
+        variance = float(descriptor @ self._covariance @ descriptor)
+        return float(self._mean @ descriptor), max(variance, 0.0) ** 0.5
