@@ -43,7 +43,7 @@ class OdometryBuffer:
         return bool(self._stamps_ns) and self._stamps_ns[-1] >= stamp_ns
 
     def at(self, stamp_ns: int) -> se3.Array | None:
-        """Return `odom_from_base` (7,) at `stamp_ns`, or None where no two near samples hold it."""
+        """Return `odom_from_base` (7,) at `stamp_ns`; None unless close samples hold it."""
         after = bisect_left(self._stamps_ns, stamp_ns)
         if after == len(self._stamps_ns):
             return None

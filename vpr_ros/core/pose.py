@@ -60,8 +60,7 @@ def compose(a_from_b: Array, b_from_c: Array) -> Array:
     scalar = wa * wb - np.sum(qa * qb, axis=-1, keepdims=True)
     quaternion = np.concatenate([vector, scalar], axis=-1)
     quaternion /= np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    return np.concatenate(np.broadcast_arrays(position, quaternion[..., :3])
-                          + [quaternion[..., 3:]], axis=-1)
+    return np.concatenate([position, quaternion], axis=-1)
 
 
 def inverse(a_from_b: Array) -> Array:
