@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From probabilities over states to a few poses, each with a covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core import pose as se3
+from vpr_ros.errors import MapError
+
+_KEEP = 5            # hypotheses
+_WORTH = 0.01        # probability below which a cluster is not reported
+_CANDIDATES = 400    # most probable states that are looked at
+_FLOOR_M, _FLOOR_RAD = 0.05, 0.02   # never surer than this: places were not surveyed better
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """What counts as one hypothesis."""
+
+    cluster_m: float = 3.0         # states this near to the best one belong to it
+    cluster_rad: float = 0.8       # and this near in heading
+
+    def __post_init__(self) -> None:
+        if min(self.cluster_m, self.cluster_rad) <= 0.0:
+            raise MapError('cluster_m and cluster_rad must be positive')
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """States that mean one pose: mean `pose` (7,), `covariance` (6, 6), summed probability."""
+
+    pose: se3.Array
+    covariance: NDArray[np.float64]
+    probability: float
+
+
+def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.float64],
+             spacing_m: float) -> tuple[Cluster, ...]:
+    """Return the clusters of the belief, most probable first."""
+    count = min(_CANDIDATES, len(probabilities))
+    order = np.argpartition(-probabilities, count - 1)[:count]
+    order = order[np.argsort(-probabilities[order], kind='stable')]
+    left = probabilities[order] > 0.0
+    found: list[Cluster] = []
+    while left.any() and len(found) < 2 * _KEEP:
+        best = poses[order[np.argmax(left)]]  # the first that is left is the most probable
+        near = left & (se3.distance_m(poses[order], best) <= config.cluster_m)
+        near &= se3.angle_rad(poses[order], best) <= config.cluster_rad
+        members = order[near]
+        left &= ~near
+        if probabilities[members].sum() < _WORTH:
+            break
+        found.append(_cluster(poses[members], probabilities[members], spacing_m))
+    found.sort(key=lambda cluster: -cluster.probability)
+    return tuple(found[:_KEEP])
+
+
+def _cluster(poses: se3.Array, probabilities: NDArray[np.float64], spacing_m: float) -> Cluster:
+    weight = probabilities / probabilities.sum()
+    position = weight @ poses[:, :3]
+    signs = np.sign(poses[:, 3:] @ poses[0, 3:])
+    quaternion = weight @ (poses[:, 3:] * np.where(signs == 0.0, 1.0, signs)[:, None])
+    pose = np.concatenate([position, quaternion / np.linalg.norm(quaternion)])
+    offset = se3.compose(se3.inverse(pose), poses)
+    # In the map's axes, as geometry_msgs wants it; small angles are twice the vector part.
+    scalar_sign = np.where(offset[:, 6:] < 0.0, -1.0, 1.0)
+    turn = se3.rotate(pose[3:], 2.0 * offset[:, 3:6] * scalar_sign)
+    deviation = np.concatenate([poses[:, :3] - position, turn], axis=1)
+    covariance = (deviation * weight[:, None]).T @ deviation
+    # A place stands for all that lies within half a spacing of it (uniform: s^2 / 12).
+    covariance[:3, :3] += np.eye(3) * (spacing_m ** 2 / 12.0 + _FLOOR_M ** 2)
+    covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD ** 2
+    return Cluster(pose, covariance, float(probabilities.sum()))
