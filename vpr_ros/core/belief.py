@@ -110,9 +110,8 @@ class Belief:
                                                                NDArray[np.float64]]:
         """Return the states near each goal (K, n) and their weights; 1 on the very spot."""
         count = min(_NEIGHBORS, len(self._poses))
-        distance_m, target = self._tree.query(goal[:, :3], k=count,
-                                              distance_upper_bound=3.0 * sigma_m)
-        distance_m, target = distance_m.reshape(len(goal), -1), target.reshape(len(goal), -1)
+        near = self._tree.query(goal[:, :3], k=count, distance_upper_bound=3.0 * sigma_m)
+        distance_m, target = (np.asarray(part).reshape(len(goal), -1) for part in near)
         found = np.minimum(target, len(self._poses) - 1)
         turn_rad = se3.angle_rad(goal[:, None, :], self._poses[found])
         weight = np.exp(-0.5 * (distance_m / sigma_m) ** 2
@@ -133,6 +132,6 @@ def _spacing_m(poses: se3.Array, tree: cKDTree) -> float:
     """Return the usual distance of a place to the next one; 1 m where that says nothing."""
     if len(poses) < 2:
         return 1.0
-    distance_m, _ = tree.query(poses[:, :3], k=2)
-    apart = distance_m[:, 1][distance_m[:, 1] > 1e-3]
+    distance_m = np.asarray(tree.query(poses[:, :3], k=2)[0])[:, 1]
+    apart = distance_m[distance_m > 1e-3]
     return float(np.median(apart)) if len(apart) else 1.0

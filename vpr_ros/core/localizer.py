@@ -140,6 +140,10 @@ class Localizer:
         return Outcome(frame.stamp_ns, frame.camera, matches, hypotheses, reason,
                        self._belief.unknown, restarted, timing)
 
+    def poses_seen_by(self, camera: str) -> se3.Array:
+        """Return (N, 7): where the robot is when `camera` has the view of each place."""
+        return self._viewpoints.poses[self._viewpoints.state_of[camera]]
+
     def place_probabilities(self, outcome: Outcome) -> list[float]:
         """Return what is now believed of each match of an outcome's camera."""
         states = self._viewpoints.state_of[outcome.camera]
