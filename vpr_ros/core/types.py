@@ -52,11 +52,16 @@ def stamp_ns_of(message: Any) -> int:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Poses over time: `stamps_ns` (N,) int64 rising strictly, `poses` (N, 7) in `frame_id`."""
+    """Poses over time: `stamps_ns` (N,) int64 rising strictly, `poses` (N, 7) in `frame_id`.
+
+    `breaks` are the rows with which another recording begins, so nobody drove there from the row
+    before.
+    """
 
     stamps_ns: NDArray[np.int64]
     poses: se3.Array
     frame_id: str
+    breaks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stamps_ns.ndim != 1 or self.poses.shape != (len(self.stamps_ns), 7):
