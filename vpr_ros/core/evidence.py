@@ -19,11 +19,11 @@ _SAMPLE = 512  # places that stand for all when the map is asked about itself
 class EvidenceConfig:
     """How a similarity becomes evidence (natural logarithm of a likelihood ratio)."""
 
-    sharpness: float = 2.0          # evidence per standard deviation above the map's background
-    unknown_z: float = 1.6          # standard deviations at which evidence is even
-    max_evidence: float = 4.0       # one look never says more than this for a place
+    sharpness: float = 2.5          # evidence per standard deviation above the map's background
+    unknown_z: float = 0.9          # standard deviations at which evidence is even
+    max_evidence: float = 2.5       # one look never says more than this for a place
     min_evidence: float = -1.5      # nor less than this against one: somebody may stand in view
-    alien_share: float = 0.5        # below this share of the map's own look, a view is alien
+    alien_share: float = 0.6        # below this share of the map's own look, a view is alien
 
     def __post_init__(self) -> None:
         if self.sharpness <= 0.0 or not self.min_evidence < 0.0 < self.max_evidence:

@@ -43,7 +43,7 @@ class LocalizerConfig:
     top_k: int = 50                     # matches that are weighed
     accept_probability: float = 0.95    # of the best hypothesis
     ambiguous_probability: float = 0.05  # of the second best, from which on both are doubted
-    confirm_steps: int = 3              # steps for which the best hypothesis must have held
+    confirm_steps: int = 5              # steps for which the best hypothesis must have held
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     belief: BeliefConfig = field(default_factory=BeliefConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
