@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A stamp carries the checksum of what it stands for.
 sum = $(shell cat $(1) requirements/constraints.txt | cksum | cut -d' ' -f1)
 stamp = $(VENV)/stamps/$(1)-$(call sum,requirements/$(1).txt)
-SOURCES := setup.py setup.cfg package.xml $(shell find vpr_ros launch config resource -type f \
+SOURCES := setup.py setup.cfg package.xml $(shell find vpr_ros resource $(wildcard launch config) -type f \
 	-not -name '*.pyc')
 PACKAGE := $(VENV)/stamps/package-$(shell cksum $(SOURCES) | cksum | cut -d' ' -f1)
 
