@@ -42,7 +42,7 @@ data_files = [
     ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
     (SHARE, ['package.xml']),
     (f'{SHARE}/launch', sorted(glob('launch/*.launch.py'))),
-    (f'{SHARE}/config', sorted(glob('config/*'))),
+    (f'{SHARE}/config', sorted(glob('config/*.*'))),
 ]
 if 'bdist_wheel' in sys.argv:
     data_files.append((f'lib/{NAME}', ros2_run_stubs()))
