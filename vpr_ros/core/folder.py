@@ -30,8 +30,7 @@ def new_folder(path: Path, force: bool, failure: Failure) -> Iterator[Path]:
     A process killed on the way leaves whatever was at `path` untouched.
     Raises `failure` when `path` exists and `force` is not given, or cannot be written.
     """
-    if path.exists() and not force:
-        raise failure(f'{path} exists already; choose another name or pass --force to replace it')
+    refuse_existing(path, force, failure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
@@ -53,6 +52,12 @@ def new_folder(path: Path, force: bool, failure: Failure) -> Iterator[Path]:
         raise failure(f'writing {path} failed ({error.strerror}); nothing was changed') from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_existing(path: Path, force: bool, failure: Failure) -> None:
+    """Raise `failure` when `path` exists and may not be replaced; ask before long work."""
+    if path.exists() and not force:
+        raise failure(f'{path} exists already; choose another name or pass --force to replace it')
 
 
 def file_digest(path: Path) -> str:

@@ -98,7 +98,7 @@ class Report:
 
 def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance,
           frames_without_truth: int = 0, frames_not_decoded: int = 0) -> Report:
-    """Return the report on `frames`, in the order in which they were taken.
+    """Return the report on `frames` in the order of time.
 
     `places` (N, 7) are the base poses that the rows of the map stand for.
     """

@@ -46,13 +46,14 @@ def viewpoints(place_map: PlaceMap, cameras: Sequence[Camera]) -> Viewpoints:
 
 def _seen_from(place_map: PlaceMap, camera: Camera) -> se3.Array:
     """Return (N, 7): the base pose for which `camera` stands where the place was seen from."""
-    mount = camera.base_from_camera
     known = {other.name: other for other in place_map.cameras}
+    mount = camera.base_from_camera
     if mount is None and camera.name in known:
         mount = known[camera.name].base_from_camera
     poses = place_map.poses.copy()
     for row, other in enumerate(place_map.cameras):
-        if other.name == camera.name and (mount is None or camera.base_from_camera is None):
+        unmoved = camera.base_from_camera is None or other.base_from_camera is None
+        if other.name == camera.name and unmoved:
             continue
         if mount is None or other.base_from_camera is None:
             lacking = camera.name if mount is None else f'{other.name} (of the map)'

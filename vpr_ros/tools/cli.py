@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `vpr` command: flags in, one pure function under each.
+
+Heavy imports wait inside the commands, so that `--help` is there at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+import sys
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+from rich.console import Console
+
+from vpr_ros import __version__
+from vpr_ros.errors import VprError
+
+app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
+          'recognition: build maps from bags, evaluate them, see what this computer can do.')
+map_app = App(name='map', help='Build a map from bags, or look at one.')
+model_app = App(name='model', help='Bring a network, or look at one.')
+app.command(map_app)
+app.command(model_app)
+
+Bags = Annotated[list[Path], Parameter(help='rosbag2 folders, .mcap, .db3 or ROS 1 .bag files.',
+                                       negative=())]
+_NO = Parameter(negative=())
+
+
+@map_app.command(name='build')
+def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | None = None,
+              camera: str = 'camera', spacing_m: float | None = None,
+              turn_deg: float | None = None, every: int | None = None,
+              base_frame: str | None = None, map_frame: str | None = None,
+              max_gap_s: float | None = None, threads: int = 0,
+              salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
+    """Turn a mapping run with poses into a map.
+
+    Parameters
+    ----------
+    image
+        Image or CompressedImage topic.
+    pose
+        Odometry, PoseStamped or PoseWithCovarianceStamped topic, or tf.
+    out
+        Folder of the new map.
+    model
+        Model folder; left out: the network that ships with this package.
+    camera
+        Name of the camera; the robot must use the same one.
+    spacing_m
+        Keep a place each time the robot has moved this far (default 1.0).
+    turn_deg
+        Or has turned this far (default 15).
+    every
+        Look at each n-th image only (default 1).
+    base_frame
+        Frame of the robot in /tf (default base_link).
+    map_frame
+        Frame of the map in /tf (default: the root of the tree).
+    max_gap_s
+        Longest gap in the poses that may be bridged (default 1.0).
+    threads
+        Threads of the network; 0 leaves it to the engine.
+    salvage
+        Read a bag that was cut short as far as it goes.
+    force
+        Replace an existing map.
+    """
+    from vpr_ros.nets.model_folder import load_describer
+    from vpr_ros.tools.build_map import MapSource, write_map
+    source = MapSource(**_given(image=image, pose=pose, camera=camera, spacing_m=spacing_m,
+                                turn_deg=turn_deg, every=every, base_frame=base_frame,
+                                map_frame=map_frame, max_gap_s=max_gap_s))
+    summary = write_map(bags, out, source, load_describer(model, threads), salvage, force)
+    console = Console()
+    for line in summary.lines():
+        console.print(line)
+    console.print(f'map written: {out}', highlight=False)
+
+
+@map_app.command(name='info')
+def map_info(path: Path, /, *, json: Annotated[bool, _NO] = False) -> None:
+    """Say what a map holds; its digests are checked on the way.
+
+    Parameters
+    ----------
+    path
+        Folder of the map.
+    json
+        Print JSON.
+    """
+    from vpr_ros.tools.describe_map import map_record, map_table
+    record = map_record(path)
+    _print_json(record) if json else Console().print(map_table(record))
+
+
+@app.command
+def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '',
+             odom: str = '', camera: str = '', model: Path | None = None,
+             tolerance_m: float | None = None, tolerance_deg: float | None = None,
+             params: Path | None = None, base_frame: str | None = None,
+             map_frame: str | None = None, max_gap_s: float | None = None, threads: int = 0,
+             salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
+    """Localize every image of a run and compare with the true poses.
+
+    Parameters
+    ----------
+    map
+        Folder of the map.
+    out
+        Folder for report.json, outcomes.jsonl and settings.json.
+    image
+        Image topic; left out: the one that the map was built from.
+    pose
+        Source of the true poses; left out: as for the map.
+    odom
+        Odometry topic that the localizer may use; left out: none.
+    camera
+        Name of the camera; left out: the map's only one.
+    model
+        Model folder; left out: the network that ships with this package.
+    tolerance_m
+        A pose is right within this distance (default 2.0).
+    tolerance_deg
+        And within this angle (default 45).
+    params
+        YAML file with the node's parameters.
+    base_frame
+        Frame of the robot in /tf (default base_link).
+    map_frame
+        Frame of the map in /tf (default: the root of the tree).
+    max_gap_s
+        Longest gap in the true poses that may be bridged (default 1.0).
+    threads
+        Threads of the network; 0 leaves it to the engine.
+    salvage
+        Read a bag that was cut short as far as it goes.
+    force
+        Replace an existing result.
+    """
+    from vpr_ros.core.scoring import Tolerance
+    from vpr_ros.nets.model_folder import load_describer
+    from vpr_ros.tools.evaluate_bags import QuerySource, print_report, write_evaluation
+    from vpr_ros.tools.params_file import read_config
+    source = QuerySource(**_given(image=image, pose=pose, odom=odom, camera=camera,
+                                  base_frame=base_frame, map_frame=map_frame,
+                                  max_gap_s=max_gap_s))
+    tolerance = Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))
+    evaluation = write_evaluation(bags, map, out, load_describer(model, threads),
+                                  read_config(params), source, tolerance, salvage, force)
+    console = Console()
+    if evaluation.problem:
+        console.print(f'{evaluation.report.frames_not_decoded} images were skipped; the first '
+                      f'because {evaluation.problem}', style='yellow')
+    print_report(evaluation.report, console)
+    console.print(f'report written: {out}', highlight=False)
+
+
+@model_app.command(name='import')
+def model_import(state_dict: Path, /, *, out: Path, backbone: str, cut: str, aggregator: str,
+                 grid: int = 4, size: int = 224, name: str | None = None,
+                 force: Annotated[bool, _NO] = False) -> None:
+    """Turn a torchvision state dict into a model folder (needs torch).
+
+    Parameters
+    ----------
+    state_dict
+        The .pth file; it is read with weights_only=True.
+    out
+        Folder of the new model.
+    backbone
+        torchvision's name: mobilenet_v2 or resnet18.
+    cut
+        The last layer to keep, such as features.14 or layer3.
+    aggregator
+        gem, or grid: the mean over each cell of a coarse grid.
+    grid
+        Cells of the grid along each side.
+    size
+        Height and width of the input in pixels.
+    name
+        Name of the model; left out: that of the folder.
+    force
+        Replace an existing folder.
+    """
+    from vpr_ros.tools.import_model import import_model
+    card = import_model(state_dict, out, backbone, cut, aggregator, grid, size,
+                        name or out.name, force)
+    Console().print(f'{card.name}: {card.dim}-d, {card.digest[:12]}, written to {out}',
+                    highlight=False)
+
+
+@model_app.command(name='info')
+def model_info(path: Path | None = None, /) -> None:
+    """Print the card of a model; left out: of the one that ships with this package.
+
+    Parameters
+    ----------
+    path
+        Folder of the model.
+    """
+    from vpr_ros.nets.model_folder import default_model_folder, read_card
+    print(read_card(path or default_model_folder()).to_json(), end='')
+
+
+@app.command
+def demo(*, out: Path = Path('demo'), seed: int = 0, force: Annotated[bool, _NO] = False) -> None:
+    """Make a building and two runs through it, map the first, relocalize in the second.
+
+    Parameters
+    ----------
+    out
+        Folder for the bags, the map, the report and the picture.
+    seed
+        Another seed is another building.
+    force
+        Replace an existing folder.
+    """
+    from vpr_ros.tools.demo import run_demo
+    run_demo(out, seed, force, Console())
+
+
+@app.command
+def doctor(*, model: Path | None = None, map: Path | None = None) -> None:
+    """Say what can be used on this computer, and what to do about the rest.
+
+    Parameters
+    ----------
+    model
+        A model folder to try; left out: the network that ships with this package.
+    map
+        A map folder to try.
+    """
+    from vpr_ros.tools.doctor import examine, print_findings
+    if not print_findings(examine(model, map), Console()):
+        raise SystemExit(1)
+
+
+def _given(**flags: Any) -> dict[str, Any]:
+    """Return the flags that were set, so that each default is said where it belongs."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def _print_json(record: Any) -> None:
+    import json
+    print(json.dumps(record, indent=2))
+
+
+def main() -> None:
+    """Run the command; what the user can mend is one line on stderr and exit code 2."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (VprError, CycloptsError) as error:
+        print(f'vpr: {_one_line(error)}', file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print('vpr: interrupted; nothing was written', file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a map holds, for people and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from vpr_ros.core.place_map import PlaceMap
+
+
+def map_record(path: Path) -> dict[str, Any]:
+    """Return what the map at `path` holds. Raises MapError when it is no sound map."""
+    place_map = PlaceMap.load(path)
+    steps_m = np.linalg.norm(np.diff(place_map.poses[:, :3], axis=0), axis=1)
+    same_session = np.diff(place_map.session_of) == 0
+    low, high = place_map.poses[:, :3].min(axis=0), place_map.poses[:, :3].max(axis=0)
+    return {
+        'path': str(path),
+        'digest': place_map.digest,
+        'places': len(place_map),
+        'frame_id': place_map.frame_id,
+        'length_m': round(float(steps_m[same_session].sum()), 2),
+        'extent_m': [round(float(side), 2) for side in high - low],
+        'cameras': {camera.name: None if camera.base_from_camera is None
+                    else [round(float(x), 4) for x in camera.base_from_camera]
+                    for camera in place_map.cameras},
+        'topics': dict(place_map.topics),
+        'pose_source': place_map.pose_source,
+        'sessions': list(place_map.sessions),
+        'model': place_map.card.name,
+        'model_digest': place_map.card.digest,
+        'descriptor_dim': place_map.card.dim,
+        'size_bytes': sum(file.stat().st_size for file in path.iterdir()),
+    }
+
+
+def map_table(record: dict[str, Any]) -> Table:
+    """Return the record as a table."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in record.items():
+        table.add_row(name, ', '.join(map(str, value)) if isinstance(value, list) else str(value))
+    return table

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording against a map: every frame through the localizer, as on the robot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+import json
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vpr_ros.bags.frames import FrameCount, LazyFrame, read_images
+from vpr_ros.bags.prefetch import prefetch
+from vpr_ros.bags.recording import Recording
+from vpr_ros.bags.trajectory import BASE_FRAME, read_mount, read_trajectory
+from vpr_ros.bags.wire import IMAGE_TYPES
+from vpr_ros.core import pose as se3
+from vpr_ros.core.folder import new_folder, refuse_existing
+from vpr_ros.core.knobs import flat
+from vpr_ros.core.localizer import Localizer, LocalizerConfig
+from vpr_ros.core.motion import OdometryBuffer
+from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance, score
+from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
+from vpr_ros.core.types import Camera, Describer, Frame, Outcome, Trajectory
+from vpr_ros.errors import BagError, FrameError, MapError, VprError
+from vpr_ros.tools.progress import progress
+
+_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class QuerySource:
+    """What of a recording is asked of the map; what is left empty is as in the map."""
+
+    image: str = ''
+    pose: str = ''
+    odom: str = ''         # odometry for the belief, as the node's `odom`; empty: none
+    camera: str = ''       # under which name; the map's, where it has only one
+    base_frame: str = BASE_FRAME
+    map_frame: str | None = None
+    max_gap_s: float = MAX_GAP_S
+
+    def filled(self, place_map: PlaceMap) -> QuerySource:
+        """Return this with the map's own camera, topic and pose source where none was named."""
+        camera = self.camera
+        if not camera:
+            names = [known.name for known in place_map.cameras]
+            if len(names) > 1:
+                raise MapError(f'the map has the cameras {", ".join(names)}; '
+                               'say which one with --camera')
+            camera = names[0]
+        image = self.image or place_map.topics.get(camera, '')
+        pose = self.pose or place_map.pose_source
+        if not image or not pose:
+            missing = '--image' if not image else '--pose'
+            raise MapError(f'the map does not say where its images and poses came from; '
+                           f'give {missing}')
+        return QuerySource(image, pose, self.odom, camera, self.base_frame, self.map_frame,
+                           self.max_gap_s)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The report, and every frame behind it."""
+
+    report: Report
+    frames: tuple[JudgedFrame, ...]
+    odometry_used: bool
+    problem: str           # why the first image that could not be decoded could not
+
+
+def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
+             config: LocalizerConfig, source: QuerySource, tolerance: Tolerance) -> Evaluation:
+    """Return what the localizer says of every image of a recording, and how true that is.
+
+    Frames before the first and after the last true pose are localized too, since the belief
+    lives on them, but not judged. Raises BagError when no image can be judged.
+    """
+    asked = source.filled(place_map)
+    topic = recording.require(asked.image, IMAGE_TYPES)
+    truth = read_trajectory(recording, asked.pose, asked.map_frame, asked.base_frame,
+                            asked.max_gap_s)
+    if truth.frame_id != place_map.frame_id:
+        raise BagError(f'{asked.pose} gives poses in frame {truth.frame_id}, the map is in '
+                       f'{place_map.frame_id}: they cannot be compared; choose another --pose')
+    motion = _Odometry(read_trajectory(recording, asked.odom, None, asked.base_frame,
+                                       asked.max_gap_s) if asked.odom else None)
+    camera = Camera(asked.camera, read_mount(recording, asked.image, asked.base_frame))
+    localizer = Localizer(config, place_map, describer, [camera])
+    count = FrameCount()
+    images = progress(read_images(recording, asked.image, asked.camera, count), topic.count,
+                      'evaluate')
+    frames: list[JudgedFrame] = []
+    without_truth = 0
+    for frame, decode_ms in prefetch(_decoded(images, count), _AHEAD):
+        outcome, localize_ms = _localized(localizer, motion, frame)
+        poses, inside = poses_at(truth, np.array([frame.stamp_ns]), asked.max_gap_s, asked.pose)
+        if inside[0]:
+            frames.append(JudgedFrame(outcome, poses[0], decode_ms + localize_ms))
+        else:
+            without_truth += 1
+    if not frames:
+        raise BagError(_nothing(asked.image, asked.pose, without_truth, count))
+    report = score(frames, localizer.poses_seen_by(asked.camera), tolerance, without_truth,
+                   count.skipped)
+    return Evaluation(report, tuple(frames), bool(asked.odom), count.first_problem)
+
+
+class _Odometry:
+    """A trajectory fed to the same buffer as on the robot, as far as time has come."""
+
+    def __init__(self, trajectory: Trajectory | None) -> None:
+        self._trajectory = trajectory
+        self._buffer = OdometryBuffer()
+        self._next = 0
+
+    def at(self, stamp_ns: int) -> se3.Array | None:
+        if self._trajectory is None:
+            return None
+        stamps_ns = self._trajectory.stamps_ns
+        while self._next < len(stamps_ns) and not self._buffer.covers(stamp_ns):
+            self._buffer.add(int(stamps_ns[self._next]), self._trajectory.poses[self._next])
+            self._next += 1
+        return self._buffer.at(stamp_ns)
+
+
+def _decoded(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[tuple[Frame, float]]:
+    for image in images:
+        started = perf_counter()
+        try:
+            frame = image.decode()
+        except FrameError as error:
+            count.skip(error)
+            continue
+        count.read += 1
+        yield frame, (perf_counter() - started) * 1e3
+
+
+def _localized(localizer: Localizer, motion: _Odometry, frame: Frame) -> tuple[Outcome, float]:
+    started = perf_counter()
+    outcome = localizer.localize(frame, motion.at(frame.stamp_ns))
+    return outcome, (perf_counter() - started) * 1e3
+
+
+def _nothing(image: str, pose: str, without_truth: int, count: FrameCount) -> str:
+    if without_truth:
+        return (f'none of the {without_truth} images on {image} was taken while {pose} gave '
+                'poses; check that both were recorded at the same time and by the same clock')
+    return f'no image on {image} can be judged: {count}'
+
+
+def write_evaluation(bags: Sequence[Path], map_path: Path, out: Path, describer: Describer,
+                     config: LocalizerConfig, source: QuerySource, tolerance: Tolerance,
+                     salvage: bool, force: bool) -> Evaluation:
+    """Evaluate `bags` on a map and write report.json, outcomes.jsonl and the settings."""
+    refuse_existing(out, force, VprError)
+    place_map = PlaceMap.load(map_path)
+    with Recording(bags, salvage) as recording:
+        evaluation = evaluate(recording, place_map, describer, config, source, tolerance)
+    settings = {'bags': [str(bag) for bag in bags], 'map': str(map_path),
+                'map_digest': place_map.digest, 'model': describer.card.name,
+                'model_digest': describer.card.digest, **asdict(source.filled(place_map)),
+                **flat(config), 'tolerance_m': tolerance.m, 'tolerance_deg': tolerance.deg}
+    with new_folder(out, force, VprError) as folder:
+        (folder / 'report.json').write_text(evaluation.report.to_json())
+        (folder / 'settings.json').write_text(json.dumps(settings, indent=2) + '\n')
+        with (folder / 'outcomes.jsonl').open('w') as lines:
+            for frame in evaluation.frames:
+                lines.write(json.dumps(outcome_record(frame)) + '\n')
+    return evaluation
+
+
+def outcome_record(frame: JudgedFrame) -> dict[str, Any]:
+    """Return one line of outcomes.jsonl: the verdict on a frame and the truth."""
+    outcome = frame.outcome
+    best = outcome.hypotheses[0] if outcome.hypotheses else None
+    error_m, error_rad = frame.errors()
+    return {
+        'stamp_ns': outcome.stamp_ns,
+        'camera': outcome.camera,
+        'reason': outcome.reason.value,
+        'pose': None if best is None else [round(float(x), 6) for x in best.pose],
+        'probability': None if best is None else round(best.probability, 6),
+        'unknown_probability': round(outcome.unknown_probability, 6),
+        'truth': [round(float(x), 6) for x in frame.truth],
+        'position_error_m': None if best is None else round(error_m, 4),
+        'heading_error_deg': None if best is None else round(float(np.degrees(error_rad)), 3),
+        'matches': [[match.place, round(match.similarity, 6)] for match in outcome.matches[:10]],
+        'restarted': outcome.restarted,
+        'latency_ms': round(frame.latency_ms, 3),
+        'describe_ms': round(outcome.timing.describe_ms, 3),
+    }
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the numbers as a table, the protocol beside them."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in asdict(report).items():
+        if name == 'protocol':
+            continue
+        if isinstance(value, dict):
+            value = ', '.join(f'{key} {number}' for key, number in value.items())
+        elif isinstance(value, float):
+            value = f'{value:.3f}'
+        table.add_row(name, '-' if value is None else str(value))
+    console.print(table)
+    console.print(f'protocol: {report.protocol}', style='dim')
