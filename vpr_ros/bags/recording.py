@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from vpr_ros.bags import wire
+from vpr_ros.bags.salvage import salvaged
 from vpr_ros.bags.source import SalvageReport, Source, Topic
 from vpr_ros.bags.whole import WholeBag
 from vpr_ros.errors import BagError
@@ -67,6 +68,10 @@ class Recording:
         self.topics: Mapping[str, Topic] = _merged(self._sources)
 
     def _opened(self, path: Path, salvage: bool) -> Source:
+        if salvage:
+            saved, report = salvaged(path)
+            self.reports += (report,)
+            return saved
         source = WholeBag(path)
         if not any(topic.count for topic in source.topics.values()):
             source.close()

@@ -27,21 +27,22 @@ class WholeBag:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.ros1 = path.suffix == '.bag'
-        _refuse_unfinished(path)
-        self._reader = Reader1(path) if self.ros1 else Reader2(path)
+        self._reader: Reader1 | Reader2 | None = None
         try:
+            _refuse_unfinished(path)
+            self._reader = Reader1(path) if self.ros1 else Reader2(path)
             self._reader.open()
             self.topics: Mapping[str, Topic] = self._read_topics()
         except PermissionError as error:
             raise BagError(f'{path} may not be read ({error}); check its permissions') from error
         except Exception as error:  # rosbags lets many kinds through on damaged files
-            with suppress(Exception):
-                self._reader.close()
+            self.close()
             if isinstance(error, BagError):
                 raise
             raise BagError(f'{path} cannot be opened ({_line(error)}): {ADVICE}') from error
 
     def _read_topics(self) -> dict[str, Topic]:
+        assert self._reader is not None
         types: dict[str, str] = {}
         counts: Counter[str] = Counter()
         for name, info in self._reader.topics.items():
@@ -61,6 +62,7 @@ class WholeBag:
     def raw(self, topics: Collection[str], start_ns: int | None = None,
             stop_ns: int | None = None) -> Iterator[Raw]:
         """Yield serialized messages in the order of recording; see `Source.raw`."""
+        assert self._reader is not None
         connections = [c for c in self._reader.connections if c.topic in topics]
         if not connections:
             return
@@ -84,8 +86,9 @@ class WholeBag:
 
     def close(self) -> None:
         """Close the files."""
-        with suppress(Exception):
-            self._reader.close()
+        if self._reader is not None:
+            with suppress(Exception):  # not open, or not even that after damage
+                self._reader.close()
 
 
 def storage_files(folder: Path) -> list[Path]:
