@@ -29,7 +29,7 @@ BASE_FROM_CAMERA = np.array([0.15, 0.0, 0.6, -0.5, 0.5, -0.5, 0.5])
 """Looking forward; the optical frame has z forward, x right, y down."""
 
 MAPPING_DRIVING = Driving()
-QUERY_DRIVING = Driving(speed_mps=1.1, start_ns=1_702_419_200_000_000_000, lateral_m=0.55,
+QUERY_DRIVING = Driving(speed_mps=1.35, start_ns=1_702_419_200_000_000_000, lateral_m=0.55,
                         heading_deg=7.0, scale_error=-0.015)
 
 

@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 class Driving:
     """Habits of one run; offsets are bounds, reached by smooth wandering."""
 
-    speed_mps: float = 0.9
-    image_hz: float = 8.0
+    speed_mps: float = 1.5
+    image_hz: float = 2.5
     odometry_hz: float = 30.0
     start_ns: int = 1_700_000_000_000_000_000
     lateral_m: float = 0.1
