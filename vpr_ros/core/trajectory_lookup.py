@@ -56,10 +56,10 @@ def refuse_gaps(trajectory: Trajectory, max_gap_s: float, name: str) -> None:
 
 def gap_error(name: str, start_ns: int, length_ns: int, detail: str = '') -> BagError:
     """Return the error for a gap: where it starts, how long it is, and what to do."""
-    length_s = length_ns * 1e-9
-    return BagError(f'{name} has a gap of {length_s:.2f} s after {seconds(start_ns)}{detail}; '
+    enough_tenths = length_ns // 10**8 + 1
+    return BagError(f'{name} has a gap of {length_ns * 1e-9:.2f} s after {seconds(start_ns)}{detail}; '
                     'use a pose source without the gap, or allow it with '
-                    f'--max-gap-s {np.ceil(length_s * 10) / 10 + 0.1:.1f}')
+                    f'--max-gap-s {enough_tenths / 10:.1f}')
 
 
 def seconds(stamp_ns: int) -> str:
