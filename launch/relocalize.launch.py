@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Start the relocalizer.
+
+ros2 launch vpr_ros relocalize.launch.py map:=depot.map image:=/front/image_raw odom:=/odom
+"""
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+CONFIG = Path(get_package_share_directory('vpr_ros')) / 'config'
+PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')  # new, Humble's
+
+ARGUMENTS = {
+    'map': ('', 'folder of the map; empty: as in params'),
+    'model': ('', 'folder of the model; empty: as in params'),
+    'image': ('image', 'topic of the camera; of several: front=/front/image,rear=/rear/image'),
+    'odom': ('odom', 'topic of the odometry, where there is any'),
+    'params': (str(CONFIG / 'relocalize.yaml'), 'parameter file; the arguments here win over it'),
+    'rviz': ('false', 'true: show it in RViz'),
+    'use_sim_time': ('', 'true: by /clock, as with ros2 bag play --clock; empty: as in params'),
+    'autostart': ('', 'false: a lifecycle manager starts the node; empty: as in params'),
+    'namespace': ('', 'namespace of the node'),
+}
+FLAGS = ('use_sim_time', 'autostart')
+
+
+def start(context):
+    """Return the actions; by now the arguments are known."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    overrides = {name: given[name] for name in ('map', 'model') if given[name]}
+    overrides.update({name: given[name] == 'true' for name in FLAGS if given[name]})
+    if 'map' in overrides and '://' not in given['map']:
+        overrides['map'] = str(Path(given['map']).expanduser().resolve())
+    cameras = [pair.split('=', 1) for pair in given['image'].split(',')]
+    if len(cameras[0]) == 2:
+        overrides['cameras'] = [name.strip() for name, _ in cameras]
+        remaps = [(f'{name.strip()}/image', topic.strip()) for name, topic in cameras]
+    else:
+        remaps = [('image', given['image'])]
+    actions = [
+        # With a namespace and a name the overrides are written under the node's own name, where
+        # they beat whatever the file says; without, they would land under /** and lose.
+        Node(package='vpr_ros', executable='relocalizer', name='relocalizer',
+             namespace=given['namespace'], output='screen',
+             parameters=[given['params'], overrides],
+             remappings=[*remaps, ('odom', given['odom'])]),
+        Node(package='rviz2', executable='rviz2', output='log',
+             arguments=['-d', str(CONFIG / 'relocalize.rviz')],
+             condition=IfCondition(given['rviz'])),
+    ]
+    if not any(name in os.environ for name in PROFILES):
+        profile = str(CONFIG / 'fastdds.xml')
+        actions = [SetEnvironmentVariable(name, profile) for name in PROFILES] + actions
+    return actions
+
+
+def generate_launch_description():
+    """Return what ros2 launch starts."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=text,
+                                choices=['', 'true', 'false'] if name in FLAGS else None)
+          for name, (default, text) in ARGUMENTS.items()),
+        OpaqueFunction(function=start),
+    ])

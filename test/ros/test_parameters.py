@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from vpr_ros.core.localizer import LocalizerConfig
+from vpr_ros.errors import MapError, VprError
+from vpr_ros.ros.node_config import NodeConfig
+from vpr_ros.ros.parameters import build, knobs, refuse_frozen
+
+YAML = Path(__file__).parents[2] / 'config' / 'relocalize.yaml'
+
+
+def documented():
+    return yaml.safe_load(YAML.read_text(encoding='utf-8'))['/**']['ros__parameters']
+
+
+def test_yaml_documents_every_parameter_with_its_default():
+    defaults = {knob.name: list(knob.default) if isinstance(knob.default, tuple) else knob.default
+                for kind in (NodeConfig, LocalizerConfig) for knob in knobs(kind)}
+    assert documented() == defaults
+    assert {name: type(value) for name, value in documented().items()} == {
+        name: type(value) for name, value in defaults.items()}
+
+
+def test_yaml_marks_as_live_what_can_be_set_while_running():
+    text = YAML.read_text(encoding='utf-8')
+    for knob in knobs(NodeConfig):
+        assert ('[live]' in _comment(text, knob.name)) is knob.metadata['live'], knob.name
+
+
+def _comment(text, name):
+    """The comment right above a key."""
+    above = text[:text.index(f'\n    {name}: ')].splitlines()
+    lines = []
+    while above and above[-1].lstrip().startswith('#'):
+        lines.append(above.pop())
+    return '\n'.join(lines)
+
+
+def test_names_of_node_and_method_do_not_collide():
+    names = [knob.name for kind in (NodeConfig, LocalizerConfig) for knob in knobs(kind)]
+    assert len(names) == len(set(names))
+
+
+@dataclass(frozen=True)
+class Inner:
+    depth: int = 3
+
+
+@dataclass(frozen=True)
+class Outer:
+    names: tuple[str, ...] = ('a',)
+    inner: Inner = field(default_factory=Inner)
+
+
+def test_parts_of_a_dataclass_are_built_from_flat_names():
+    assert build(Outer, {'names': ['b', 'c'], 'depth': 5, 'other': 1}) == Outer(
+        ('b', 'c'), Inner(5))
+
+
+def test_what_the_method_refuses_is_refused():
+    with pytest.raises(MapError, match='accept_probability must lie'):
+        build(LocalizerConfig, {'accept_probability': 2.0})
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'image_reliability': 'best'}, "image_reliability is 'best'; choose one of best_effort"),
+    ({'image_transport': 'theora'}, 'choose one of auto, raw, compressed'),
+    ({'image_decoder': 'pil'}, 'choose one of builtin, cv_bridge'),
+    ({'max_rate_hz': -1.0}, 'max_rate_hz is -1.0; it must not be negative'),
+    ({'odom_wait_s': float('nan')}, 'odom_wait_s is nan'),
+    ({'threads': -1}, 'threads is -1'),
+    ({'debug_places': 0}, 'debug_places is 0; it must be at least 1'),
+    ({'cameras': ()}, 'cameras is empty'),
+    ({'cameras': ('',)}, 'cameras is empty'),
+    ({'cameras': ('a', 'a')}, 'cameras names one twice: a, a'),
+])
+def test_values_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(VprError, match=message):
+        build(NodeConfig, changes)
+
+
+def test_live_knobs_may_change_and_frozen_ones_not():
+    before = NodeConfig()
+    refuse_frozen(before, NodeConfig(max_rate_hz=2.0), ['max_rate_hz'])
+    with pytest.raises(VprError, match='threads cannot be set while the node is configured'):
+        refuse_frozen(before, NodeConfig(threads=2), ['threads'])
+    with pytest.raises(VprError, match='base_from_camera.front cannot be set'):
+        refuse_frozen(before, before, ['base_from_camera.front'])
+    with pytest.raises(VprError, match='call ~/load_map'):
+        refuse_frozen(before, NodeConfig(map='other'), ['map'])

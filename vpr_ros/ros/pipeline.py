@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One frame's way after it was received: decode, localize, publish."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+import time
+
+from rclpy.lifecycle import LifecycleNode
+
+from vpr_ros.core.localizer import Localizer, LocalizerConfig
+from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.types import Camera, Describer, Outcome
+from vpr_ros.errors import FrameError
+from vpr_ros.ros.decoders import Decoder
+from vpr_ros.ros.diagnostics import Latencies
+from vpr_ros.ros.messages import stamp_text
+from vpr_ros.ros.node_config import NodeConfig
+from vpr_ros.ros.odometry_input import OdometryInput
+from vpr_ros.ros.outputs import Judged, Outputs
+from vpr_ros.ros.worker import Arrival
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What the node was configured with, but for the map, which may be swapped."""
+
+    config: NodeConfig
+    thresholds: LocalizerConfig
+    cameras: Sequence[Camera]
+    decode: Decoder
+    describer: Describer
+
+
+class Pipeline:
+    """Holds the localizer and the map; while the node is active only its worker comes here."""
+
+    def __init__(self, node: LifecycleNode, setup: Setup, place_map: PlaceMap) -> None:
+        """Raise MapError when the map is of another model, or lacks a camera's mount."""
+        self.config = setup.config
+        self.thresholds = setup.thresholds
+        self.describer = setup.describer
+        self.odometry = OdometryInput()
+        self.latencies = Latencies()
+        self.judged: Counter[str] = Counter()       # frames of each camera
+        self.undecodable: Counter[str] = Counter()
+        self.accepted = 0
+        self.latest: Outcome | None = None
+        self._node = node
+        self._setup = setup
+        self._take(place_map)
+        self._outputs = Outputs(node)
+        self.reset()
+
+    def use(self, place_map: PlaceMap) -> None:
+        """Localize in `place_map` from now on. Raises MapError, and then keeps the old one."""
+        self._take(place_map)
+        self.reset()
+
+    def destroy(self) -> None:
+        """Take the topics down."""
+        self._outputs.destroy()
+
+    def reset(self) -> None:
+        """Forget where the robot was and how it moved."""
+        self.localizer.reset()
+        self.odometry.clear()
+        self.latest = None
+        self._judged_ns: dict[str, int] = {}
+        self._outputs.rearm()
+
+    def reconfigure(self, config: NodeConfig, thresholds: LocalizerConfig) -> None:
+        """Use other settings from the next frame on. Raises MapError for what cannot change."""
+        self.localizer.reconfigure(thresholds)
+        self.config, self.thresholds = config, thresholds
+
+    def judge(self, arrival: Arrival) -> Outcome | None:
+        """Localize one image and say so; None when it cannot be decoded."""
+        if self._judged_ns.get(arrival.camera) == arrival.stamp_ns:
+            return self.latest  # a trigger was quicker
+        started_s = time.perf_counter()
+        try:
+            frame = self._setup.decode(arrival.message, arrival.camera)
+        except FrameError as error:
+            self.undecodable[arrival.camera] += 1
+            self._node.get_logger().warning(
+                f'camera {arrival.camera}: an image was left out: {error}',
+                throttle_duration_sec=10.0)
+            return None
+        decode_ms = (time.perf_counter() - started_s) * 1e3
+        odometry = self.odometry.at(frame.stamp_ns, self.config.odom_wait_s)
+        outcome = self.localizer.localize(frame, odometry)
+        if outcome.restarted:
+            self._node.get_logger().warning(
+                f'time jumped back to {stamp_text(outcome.stamp_ns)}: what was believed of the '
+                'time before is dropped')
+            self._outputs.rearm()
+        now_ns = self._node.get_clock().now().nanoseconds
+        judged = Judged(frame, outcome, self.localizer.place_probabilities(outcome), decode_ms,
+                        (time.monotonic() - arrival.received_s) * 1e3,
+                        (now_ns - outcome.stamp_ns) * 1e-6)
+        self._outputs.publish(judged, self.place_map, self.config)
+        self._remember(arrival, judged)
+        return outcome
+
+    def _take(self, place_map: PlaceMap) -> None:
+        self.localizer = Localizer(self.thresholds, place_map, self.describer,
+                                   self._setup.cameras)
+        self.place_map = place_map
+        self._node.get_logger().info(
+            f'map {place_map.digest[:12]} of {len(place_map)} places in frame '
+            f'{place_map.frame_id}; model {self.describer.card.name} '
+            f'{self.describer.card.digest[:12]}')
+
+    def _remember(self, arrival: Arrival, judged: Judged) -> None:
+        self.latest = judged.outcome
+        self._judged_ns[arrival.camera] = arrival.stamp_ns
+        self.judged[arrival.camera] += 1
+        self.accepted += judged.outcome.accepted is not None
+        self.latencies.add(judged.latency_ms)

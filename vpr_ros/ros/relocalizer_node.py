@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relocalizer as a ROS 2 node: images in, poses in the map out, or reasons why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+import signal
+import time
+import traceback
+from typing import Any
+
+from nav_msgs.msg import Odometry
+from nav_msgs.srv import LoadMap
+import numpy as np
+from rcl_interfaces.msg import SetParametersResult
+import rclpy
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from vpr_ros.core.localizer import LocalizerConfig
+from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.errors import FrameError, VprError
+from vpr_ros.nets.model_folder import load_describer
+from vpr_ros.ros import parameters
+from vpr_ros.ros.camera_input import CameraInput
+from vpr_ros.ros.decoders import frame_decoder
+from vpr_ros.ros.map_url import map_folder
+from vpr_ros.ros.messages import verdict
+from vpr_ros.ros.node_config import NodeConfig
+from vpr_ros.ros.pipeline import Pipeline, Setup
+from vpr_ros.ros.qos import odometry_qos
+from vpr_ros.ros.reporter import Reporter
+from vpr_ros.ros.worker import Worker, finished
+
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+_ANSWER = LoadMap.Response
+
+
+class RelocalizerNode(LifecycleNode):
+    """Reads map and model when configured, listens while active.
+
+    The executor's thread receives and answers; a worker's thread decodes, localizes and
+    publishes. See `Worker` for why, and `Pipeline` for one frame's way.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of LifecycleNode; VprError for a parameter of the wrong type."""
+        super().__init__('relocalizer', **options)
+        parameters.declare(self, NodeConfig)
+        parameters.declare(self, LocalizerConfig)
+        self._pipeline: Pipeline | None = None           # while configured
+        self._worker: Worker | None = None               # while active
+        self._cameras: dict[str, CameraInput] = {}       # while active
+        # A service waits for the worker, and a group admits nobody while one of its callbacks
+        # waits: so the services have one to themselves, and images keep coming.
+        self._waiting = MutuallyExclusiveCallbackGroup()
+        self.add_on_set_parameters_callback(self._on_parameters)
+
+    @property
+    def starts_itself(self) -> bool:
+        """Whether no lifecycle manager is going to configure and activate the node."""
+        return bool(self.get_parameter('autostart').value)
+
+    def start(self) -> bool:
+        """Configure and activate; False when that failed, which has been logged then."""
+        return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read parameters, map and model; FAILURE and one line in the log for a bad one."""
+        try:
+            setup, folder = self._read_setup()
+            self._pipeline = Pipeline(self, setup, PlaceMap.load(folder))
+        except VprError as error:
+            self.get_logger().error(str(error))
+            return _FAILURE
+        except Exception:  # rclpy would swallow it
+            self.get_logger().error(traceback.format_exc())
+            raise
+        self._answering = [
+            self.create_service(Trigger, '~/trigger', self._on_trigger,
+                                callback_group=self._waiting),
+            self.create_service(LoadMap, '~/load_map', self._on_load_map,
+                                callback_group=self._waiting)]
+        self._reporter = Reporter(self, self._pipeline, self._cameras)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen, and know nothing yet of where the robot is."""
+        assert self._pipeline is not None
+        self._pipeline.reset()
+        self._worker = Worker(self._pipeline.judge, self._failed)
+        self._worker.start()
+        self._odometry = self.create_subscription(
+            Odometry, 'odom', self._on_odometry, odometry_qos())
+        config = self._pipeline.config
+        for name in config.cameras:
+            topic = 'image' if len(config.cameras) == 1 else f'{name}/image'
+            self._cameras[name] = CameraInput(self, name, topic, config, self._worker.put)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen no more."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Drop map and model, and take the topics down."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End, from whatever state."""
+        self._release()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to where the node can be configured again."""
+        self._release()
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        """Stop the worker and take everything down."""
+        self._stop()
+        super().destroy_node()
+
+    def _read_setup(self) -> tuple[Setup, Path]:
+        """Return the setup and the folder of the map, as the parameters have them."""
+        config = parameters.read(self, NodeConfig)
+        thresholds = parameters.read(self, LocalizerConfig)
+        cameras = parameters.declare_mounts(self, config.cameras)
+        parameters.refuse_unknown(self)
+        decode = frame_decoder(config.image_decoder)
+        if not config.map:
+            raise VprError('no map was given; set the parameter map to a folder that '
+                           'vpr map build wrote')
+        folder = map_folder(config.map)
+        describer = load_describer(Path(config.model).expanduser() if config.model else None,
+                                   config.threads)
+        # The first run of an engine takes several times as long as those that follow.
+        size = describer.card.preprocessing
+        describer.describe([np.zeros((size.height_px, size.width_px, 3), np.uint8)])
+        return Setup(config, thresholds, cameras, decode, describer), folder
+
+    def _stop(self) -> None:
+        if self._worker is None:
+            return
+        for camera in self._cameras.values():
+            camera.close()
+        self.destroy_subscription(self._odometry)
+        self._worker.stop()
+        self._worker = None
+        self._cameras.clear()
+
+    def _release(self) -> None:
+        self._stop()
+        if self._pipeline is None:
+            return
+        self._reporter.destroy()
+        for service in self._answering:
+            self.destroy_service(service)
+        self._pipeline.destroy()
+        self._pipeline = None
+
+    def _on_odometry(self, message: Odometry) -> None:
+        assert self._pipeline is not None
+        try:
+            self._pipeline.odometry.add(message)
+        except FrameError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=10.0)
+
+    def _failed(self, error: Exception) -> None:
+        """Report what the worker could not do; it goes on with the next image."""
+        if self.context.ok():  # when not, the program is ending and cannot publish any more
+            self._reporter.failures += 1
+            self.get_logger().error(
+                ''.join(traceback.format_exception(type(error), error, error.__traceback__)),
+                throttle_duration_sec=10.0)
+
+    async def _on_trigger(self, request: Trigger.Request,
+                          response: Trigger.Response) -> Trigger.Response:
+        if self._worker is None:
+            response.message = 'the node is not active; activate it first'
+            return response
+        try:
+            response.success, response.message = await finished(
+                self._worker.submit(self._judge_newest))
+        except Exception as error:  # an exception from here would end the executor
+            self._failed(error)
+            response.message = f'the newest image could not be judged: {error}'
+        return response
+
+    def _judge_newest(self) -> tuple[bool, str]:
+        assert self._pipeline is not None
+        arrivals = [camera.newest for camera in self._cameras.values() if camera.newest]
+        if not arrivals:
+            return False, 'no image has come yet'
+        newest = max(arrivals, key=lambda arrival: arrival.received_s)
+        age_s, limit_s = (time.monotonic() - newest.received_s,
+                          self._pipeline.config.trigger_max_age_s)
+        if age_s > limit_s:
+            return False, (f'the newest image came {age_s:.1f} s ago, which is more than '
+                           f'trigger_max_age_s ({limit_s:g} s)')
+        outcome = self._pipeline.judge(newest)
+        if outcome is None:
+            return False, f'the newest image of camera {newest.camera} cannot be decoded'
+        return outcome.accepted is not None, verdict(outcome)
+
+    async def _on_load_map(self, request: LoadMap.Request,
+                           response: LoadMap.Response) -> LoadMap.Response:
+        if self._worker is None:
+            self.get_logger().error('load_map: the node is not active; activate it first')
+            response.result = _ANSWER.RESULT_UNDEFINED_FAILURE
+            return response
+        url = request.map_url
+        response.result = await finished(self._worker.submit(lambda: self._load_map(url)))
+        if response.result == _ANSWER.RESULT_SUCCESS and self._pipeline is not None:
+            self._pipeline.config = replace(self._pipeline.config, map=url)
+            self.set_parameters([Parameter('map', value=url)])
+        return response
+
+    def _load_map(self, url: str) -> int:
+        """Swap the map; when that fails the old one stays. Return a result of LoadMap."""
+        assert self._pipeline is not None
+        result = _ANSWER.RESULT_MAP_DOES_NOT_EXIST
+        try:
+            folder = map_folder(url)
+            if folder.exists():
+                result = _ANSWER.RESULT_INVALID_MAP_DATA
+            place_map = PlaceMap.load(folder)
+            result = _ANSWER.RESULT_INVALID_MAP_METADATA
+            self._pipeline.use(place_map)
+        except VprError as error:
+            self.get_logger().error(f'load_map: {error}; the old map stays')
+            return int(result)
+        except Exception as error:
+            self._failed(error)
+            return int(_ANSWER.RESULT_UNDEFINED_FAILURE)
+        return int(_ANSWER.RESULT_SUCCESS)
+
+    def _on_parameters(self, changes: Sequence[Parameter[Any]]) -> SetParametersResult:
+        """Take what can be changed now; refuse all of it, with the reason, otherwise."""
+        try:
+            self._reconfigure(parameters.values_of(changes))
+        except VprError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _reconfigure(self, changes: dict[str, Any]) -> None:
+        config = parameters.changed(self, NodeConfig, changes)
+        thresholds = parameters.changed(self, LocalizerConfig, changes)
+        if self._pipeline is None:
+            return  # read when the node is configured
+        parameters.refuse_frozen(self._pipeline.config, config, changes)
+        self._pipeline.reconfigure(config, thresholds)
+        for camera in self._cameras.values():
+            camera.limit(config.max_rate_hz)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; 0 then, 2 when it could not start."""
+    # rclpy ends spinning on a signal, and calls the handler that was there before. Python's own
+    # would raise KeyboardInterrupt wherever the program stands, also while it cleans up (launch
+    # and the terminal both send SIGINT), so there is one that does nothing.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    node, executor = None, None
+    try:
+        rclpy.init(args=None if args is None else list(args))
+        node = RelocalizerNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        if node.starts_itself and not node.start():
+            return 2 if rclpy.ok() else 0  # 0: a signal came while it was starting
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    except VprError as error:
+        get_logger('relocalizer').fatal(str(error))
+        return 2
+    finally:
+        if executor is not None:
+            executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
