@@ -20,6 +20,9 @@ SOURCES := setup.py setup.cfg package.xml $(shell find vpr_ros resource $(wildca
 	-not -name '*.pyc')
 PACKAGE := $(VENV)/stamps/package-$(shell cksum $(SOURCES) | cksum | cut -d' ' -f1)
 
+# What a build leaves in the tree; the next one would take stale modules from it.
+LEFTOVERS := build/lib build/bdist.* build/ros2_run vpr_ros.egg-info
+
 # Quiet; what an installer said is shown when it failed.
 quietly = $(1) > $(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
@@ -54,12 +57,12 @@ $(VENV)/stamps/%: | $(BIN)/python
 # No isolated build: setuptools is among the core's requirements, so this asks nobody.
 $(PACKAGE): | $(BIN)/python $(call stamp,core)
 	@echo 'Installing the package'
-	@rm -rf build *.egg-info
+	@rm -rf $(LEFTOVERS)
 	@$(call quietly,$(BIN)/python -m pip install --no-deps --no-build-isolation --no-index .)
-	@rm -rf build *.egg-info $(VENV)/stamps/package-*; touch $@
+	@rm -rf $(LEFTOVERS) $(VENV)/stamps/package-*; touch $@
 
 clean:
-	rm -rf build *.egg-info demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(LEFTOVERS) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean
