@@ -68,11 +68,12 @@ class Recording:
         self.topics: Mapping[str, Topic] = _merged(self._sources)
 
     def _opened(self, path: Path, salvage: bool) -> Source:
+        source: Source
         if salvage:
-            saved, report = salvaged(path)
+            source, report = salvaged(path)
             self.reports += (report,)
-            return saved
-        source = WholeBag(path)
+        else:
+            source = WholeBag(path)
         if not any(topic.count for topic in source.topics.values()):
             source.close()
             raise BagError(f'{path} holds no messages; record again, '
