@@ -31,8 +31,12 @@ class ClusterConfig:
 
 @dataclass(frozen=True, eq=False)
 class Cluster:
-    """States that mean one pose: mean `pose` (7,), `covariance` (6, 6), summed probability."""
+    """States that mean one pose: mean `pose` (7,), `covariance` (6, 6), summed probability.
 
+    `members` (n,) are the rows of the states.
+    """
+
+    members: NDArray[np.int64]
     pose: se3.Array
     covariance: NDArray[np.float64]
     probability: float
@@ -54,12 +58,13 @@ def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.
         left &= ~near
         if probabilities[members].sum() < _WORTH:
             break
-        found.append(_cluster(poses[members], probabilities[members], spacing_m))
+        found.append(_cluster(members, poses[members], probabilities[members], spacing_m))
     found.sort(key=lambda cluster: -cluster.probability)
     return tuple(found[:_KEEP])
 
 
-def _cluster(poses: se3.Array, probabilities: NDArray[np.float64], spacing_m: float) -> Cluster:
+def _cluster(members: NDArray[np.int64], poses: se3.Array,
+             probabilities: NDArray[np.float64], spacing_m: float) -> Cluster:
     weight = probabilities / probabilities.sum()
     position = weight @ poses[:, :3]
     signs = np.sign(poses[:, 3:] @ poses[0, 3:])
@@ -74,4 +79,4 @@ def _cluster(poses: se3.Array, probabilities: NDArray[np.float64], spacing_m: fl
     # A place stands for all that lies within half a spacing of it (uniform: s^2 / 12).
     covariance[:3, :3] += np.eye(3) * (spacing_m ** 2 / 12.0 + _FLOOR_M ** 2)
     covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD ** 2
-    return Cluster(pose, covariance, float(probabilities.sum()))
+    return Cluster(members, pose, covariance, float(probabilities.sum()))

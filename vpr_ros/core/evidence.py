@@ -12,23 +12,27 @@ from vpr_ros.core.place_index import PlaceIndex
 from vpr_ros.core.types import Match
 from vpr_ros.errors import MapError
 
-_SAMPLE = 512  # places that stand for all when the map is asked about itself
+_LEAST_DEVIATION = 1e-3  # a map whose places all look alike tells nothing
+_ALIEN_SLOPE = 20.0   # evidence per unit of similarity below what is alien
 
 
 @dataclass(frozen=True)
 class EvidenceConfig:
     """How a similarity becomes evidence (natural logarithm of a likelihood ratio)."""
 
-    sharpness: float = 2.5          # evidence per standard deviation above the map's background
-    unknown_z: float = 0.9          # standard deviations at which evidence is even
-    max_evidence: float = 2.5       # one look never says more than this for a place
-    min_evidence: float = -1.5      # nor less than this against one: somebody may stand in view
-    alien_share: float = 0.6        # below this share of the map's own look, a view is alien
+    sharpness: float = 1.4          # evidence per standard deviation above the map's background
+    doubt: float = 0.1              # evidence for unknown that every look brings along
+    max_evidence: float = 3.0       # one look never says more than this for a place
+    min_evidence: float = -4.0      # nor less than this against one: somebody may stand in view
+    alien_share: float = 0.6        # of the likeness of neighbors; a view below it is alien
 
     def __post_init__(self) -> None:
-        if self.sharpness <= 0.0 or not self.min_evidence < 0.0 < self.max_evidence:
-            raise MapError('sharpness must be positive, min_evidence below and max_evidence '
-                           'above zero')
+        if self.sharpness <= 0.0 or self.doubt < 0.0:
+            raise MapError('sharpness must be positive and doubt not negative')
+        if not self.min_evidence < 0.0 < self.max_evidence:
+            raise MapError('min_evidence must be below zero and max_evidence above')
+        if not 0.0 <= self.alien_share < 1.0:
+            raise MapError('alien_share must lie between 0 and 1')
 
 
 class Evidence:
@@ -36,19 +40,17 @@ class Evidence:
 
     Similarities of winter images to a summer map are all low, of a corridor to itself all high;
     what tells a place is how far it stands out from the *background* of this image against this
-    map: `z = (similarity - mean) / deviation`. A view that resembles nothing in the map (far
-    below how the map's places resemble one another) is evidence against all of it.
+    map: `z = (similarity - mean) / deviation`. Off the map z is about normal over the places, for
+    which `E[exp(a z)] = exp(a^2 / 2)`, so `a z - a^2 / 2` (a = sharpness) is a likelihood ratio
+    that favors neither side there: no place gains by chance alone. A view that resembles nothing
+    in the map (far below how a place resembles the next one) is evidence against all of it.
     """
 
-    def __init__(self, config: EvidenceConfig, index: PlaceIndex,
-                 descriptors: NDArray[np.float32]) -> None:
+    def __init__(self, config: EvidenceConfig, index: PlaceIndex, neighbor_similarity: float
+                 ) -> None:
         self._config = config
         self._index = index
-        stride = max(1, len(descriptors) // _SAMPLE)
-        sample = np.asarray(descriptors[::stride], dtype=np.float32)
-        alike = np.sort(sample @ sample.T, axis=1)
-        # The level at which a tenth of the map resembles a place of it, in the middle.
-        self._familiar = float(np.median(alike[:, -1 - len(sample) // 10]))
+        self._alien = config.alien_share * neighbor_similarity
 
     def of(self, descriptor: NDArray[np.float32], matches: tuple[Match, ...]
            ) -> NDArray[np.float64]:
@@ -56,8 +58,7 @@ class Evidence:
         config = self._config
         mean, deviation = self._index.background(descriptor)
         similarity = np.array([match.similarity for match in matches])
-        z = (similarity - mean) / max(deviation, 1e-3)
-        evidence = config.sharpness * (z - config.unknown_z)
-        alien = config.alien_share * self._familiar
-        evidence -= np.maximum(alien - similarity, 0.0) * 20.0
+        z = (similarity - mean) / max(deviation, _LEAST_DEVIATION)
+        evidence = config.sharpness * (z - config.sharpness / 2.0) - config.doubt
+        evidence -= _ALIEN_SLOPE * np.maximum(self._alien - similarity, 0.0)
         return np.clip(evidence, config.min_evidence, config.max_evidence)

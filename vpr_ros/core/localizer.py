@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-import math
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpr_ros.core import pose as se3
 from vpr_ros.core.belief import Belief, BeliefConfig
@@ -33,7 +33,11 @@ from vpr_ros.errors import MapError
 _RESTART_NS = 1_000_000_000   # a frame older than the last by more than this is a new beginning
 _STEP_RAD = 0.26              # a turn of 15 degrees shows something new
 _STILL_STEP_S = 0.2           # without odometry: no two steps within this time
+_FROZEN = 0.9999              # so alike are two pictures only when they are the same one
 _LONGEST_STEP_S = 10.0        # nor is a robot believed to have driven for longer than this
+
+
+Evidences = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ class Localizer:
         self._describer = describer
         self._viewpoints = viewpoints(place_map, cameras)
         self._index = PlaceIndex(place_map.descriptors)
-        self._evidence = Evidence(config.evidence, self._index, place_map.descriptors)
-        self._belief = Belief(config.belief, self._viewpoints.poses)
         self._alike = _neighbor_similarity(place_map)
+        self._evidence = Evidence(config.evidence, self._index, self._alike)
+        self._belief = Belief(config.belief, self._viewpoints.poses)
         self.reset()
 
     def reset(self) -> None:
@@ -128,11 +132,11 @@ class Localizer:
         matches = self._index.search(descriptor, self._config.top_k)
         searched = perf_counter()
         # 3. Remember: weigh them by where the robot can have come from.
-        self._remember(frame, descriptor, matches, odom_from_base)
+        evidence = self._remember(frame, descriptor, matches, odom_from_base)
         # 4. Doubt: only a hypothesis that has earned it leaves as a pose.
         found = clusters(self._config.cluster, self._viewpoints.poses,
                          self._belief.probabilities, self._belief.spacing_m)
-        reason = self._judge(found)
+        reason = self._judge(found, evidence)
         timing = Timing((described - started) * 1e3, (searched - described) * 1e3,
                         (perf_counter() - searched) * 1e3)
         hypotheses = tuple(Hypothesis(frame.stamp_ns, self._map.frame_id, c.pose, c.covariance,
@@ -153,20 +157,26 @@ class Localizer:
         return self._newest_ns is not None and stamp_ns < self._newest_ns - _RESTART_NS
 
     def _remember(self, frame: Frame, descriptor: Descriptors, matches: tuple[Match, ...],
-                  odom_from_base: se3.Array | None) -> None:
+                  odom_from_base: se3.Array | None) -> Evidences:
+        """Move the belief on, weigh this frame, and return its evidence for each state (M,)."""
         step = self._step
+        frozen = False
         if step is None:
             self._step = _Step(frame.stamp_ns, odom_from_base, descriptor, None, 0)
         elif self._is_step(step, frame, descriptor, odom_from_base):
+            frozen = float(descriptor @ step.descriptor) > _FROZEN
             self._take_step(step, frame, descriptor, odom_from_base)
         elif step.odom_from_base is None and odom_from_base is not None:
             self._step = replace(step, odom_from_base=odom_from_base)
-        evidence = self._evidence.of(descriptor, matches)
-        states = self._viewpoints.state_of[frame.camera]
-        likelihood = np.full(len(self._viewpoints.poses), min(float(evidence[-1]), 0.0))
-        # Several matches may mean one state: the best speaks for it, and it is written last.
-        likelihood[states[[m.place for m in reversed(matches)]]] = evidence[::-1]
-        self._belief.look(likelihood)
+        evidence = np.zeros(len(self._viewpoints.poses))
+        if not frozen:  # the same picture after a drive is a camera that hangs: it says nothing
+            of_matches = self._evidence.of(descriptor, matches)
+            states = self._viewpoints.state_of[frame.camera]
+            evidence[:] = min(float(of_matches[-1]), 0.0)
+            # Several matches may mean one state: the best speaks for it, and is written last.
+            evidence[states[[m.place for m in reversed(matches)]]] = of_matches[::-1]
+        self._belief.look(evidence)
+        return evidence
 
     def _is_step(self, step: _Step, frame: Frame, descriptor: Descriptors,
                  odom_from_base: se3.Array | None) -> bool:
@@ -199,14 +209,15 @@ class Localizer:
         reach_m = 2.0 * self._config.cluster.cluster_m
         return float(se3.distance_m(step.best, best)) <= reach_m
 
-    def _judge(self, found: tuple[Cluster, ...]) -> Reason:
+    def _judge(self, found: tuple[Cluster, ...], evidence: Evidences) -> Reason:
         config = self._config
         best = found[0].probability if found else 0.0
         if self._belief.unknown >= best:
             return Reason.UNKNOWN
         if len(found) > 1 and found[1].probability >= config.ambiguous_probability:
             return Reason.AMBIGUOUS
-        if best < config.accept_probability:
+        # However sure the belief is, a picture that speaks against it is no pose.
+        if best < config.accept_probability or evidence[found[0].members].max() <= 0.0:
             return Reason.WEAK
         step = self._step
         if step is None or step.held + 1 < config.confirm_steps or not self._goes_on(
@@ -226,6 +237,6 @@ def _neighbor_similarity(place_map: PlaceMap) -> float:
     """Return how alike one place and the next usually look (cosine), the median over the map."""
     rows = np.asarray(place_map.descriptors)
     if len(rows) < 2:
-        return math.inf
+        return 1.0
     sample = np.linspace(0, len(rows) - 2, min(len(rows) - 1, 1000)).astype(int)
     return float(np.median(np.sum(rows[sample] * rows[sample + 1], axis=1)))

@@ -95,7 +95,7 @@ class PlaceMap:
                 'pose_source': self.pose_source,
                 'card': self.card.to_json(),
             }
-            (folder / _RECORD).write_text(json.dumps(seal(record, folder), indent=2) + '\n')
+            (folder / _RECORD).write_text(json.dumps(seal(record, folder), indent=2))
 
     @classmethod
     def load(cls, path: Path) -> PlaceMap:
@@ -112,7 +112,7 @@ class PlaceMap:
                 columns = {name: places[name] for name in
                            ('poses', 'stamps_ns', 'camera_of', 'session_of')}
             packed = (path / 'thumbnails.bin').read_bytes()
-            starts = np.concatenate([[0], ends[:-1]])
+            starts = np.concatenate([np.zeros(1, np.int64), ends])[:len(ends)]
             return cls(
                 frame_id=record['frame_id'],
                 card=ModelCard.from_json(record['card'], f'the card in {path / _RECORD}'),

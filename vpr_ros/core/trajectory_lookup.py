@@ -57,8 +57,8 @@ def refuse_gaps(trajectory: Trajectory, max_gap_s: float, name: str) -> None:
 def gap_error(name: str, start_ns: int, length_ns: int, detail: str = '') -> BagError:
     """Return the error for a gap: where it starts, how long it is, and what to do."""
     enough_tenths = length_ns // 10**8 + 1
-    return BagError(f'{name} has a gap of {length_ns * 1e-9:.2f} s after {seconds(start_ns)}{detail}; '
-                    'use a pose source without the gap, or allow it with '
+    return BagError(f'{name} has a gap of {length_ns * 1e-9:.2f} s after {seconds(start_ns)}'
+                    f'{detail}; use a pose source without the gap, or allow it with '
                     f'--max-gap-s {enough_tenths / 10:.1f}')
 
 
