@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class EvidenceConfig:
     doubt: float = 0.1              # evidence for unknown that every look brings along
     max_evidence: float = 3.0       # one look never says more than this for a place
     min_evidence: float = -4.0      # nor less than this against one: somebody may stand in view
-    alien_share: float = 0.6        # of the likeness of neighbors; a view below it is alien
+    alien_share: float = 0.6        # of the likeness of neighbors; a view below it is alien; 0: off
 
     def __post_init__(self) -> None:
         if self.sharpness <= 0.0 or self.doubt < 0.0:
@@ -50,7 +51,8 @@ class Evidence:
                  ) -> None:
         self._config = config
         self._index = index
-        self._alien = config.alien_share * neighbor_similarity
+        share = config.alien_share
+        self._alien = share * neighbor_similarity if share > 0.0 else -math.inf
 
     def of(self, descriptor: NDArray[np.float32], matches: tuple[Match, ...]
            ) -> NDArray[np.float64]:
