@@ -17,7 +17,12 @@ from vpr_ros.core import pose as se3
 from vpr_ros.core.types import Image
 from vpr_ros.datasets.run import RunPair
 from vpr_ros.datasets.sequences import (
-    campus_loop, campus_loop_whole, corridor, indoor_two_laps, part_of)
+    campus_loop,
+    campus_loop_whole,
+    corridor,
+    indoor_two_laps,
+    part_of,
+)
 
 GAP_FRAMES = 3        # of places a metre (a frame) apart
 _CAMPUS_GAP_M = 12.0  # the campus loop ends near its start

@@ -56,8 +56,10 @@ def _house(rng: Rng, width_m: float, wild: bool) -> Bytes:
         color = hsv(float(rng.uniform(0.0, 0.08)), float(rng.uniform(0.3, 0.6)),
                     float(rng.uniform(0.4, 0.65)))
     else:
-        color = hsv(float(rng.uniform(0.02, 0.18)) if rng.random() < 0.7 else float(rng.random()),
-                    float(rng.uniform(0.05, 0.4)), float(rng.uniform(0.6, 0.92)))
+        usual = rng.random() < 0.75
+        color = hsv(float(rng.uniform(0.02, 0.17)) if usual else float(rng.random()),
+                    float(rng.uniform(0.05, 0.42 if usual else 0.2)),
+                    float(rng.uniform(0.6, 0.92)))
     strip = Strip(material(rng, height, width, color, PPM), np.zeros((height, width), np.uint8))
     trim: Color = shade(color, 1.25) if rng.random() < 0.5 else shade(color, 0.6)
     frame: Color = (235, 235, 230) if rng.random() < 0.6 else shade(trim, 0.5)

@@ -44,7 +44,7 @@ def write(picture: Bytes, text: str, color: Color, box: tuple[int, int, int, int
 
 def door(rng: Rng, color: Color, style: int, width_m: float = 1.0,
          height_m: float = 2.1) -> Bytes:
-    """A door leaf in its frame; `style` picks flush, panelled, glazed or double."""
+    """Paint a door leaf in its frame; `style` picks flush, panelled, glazed or double."""
     leaf = canvas(width_m, height_m, color)
     h, w = leaf.shape[:2]
     if style % 4 == 1:
@@ -70,7 +70,7 @@ def door(rng: Rng, color: Color, style: int, width_m: float = 1.0,
 
 
 def plate(text: str, color: Color) -> Bytes:
-    """A room's number beside its door."""
+    """Paint a room's number, to go beside its door."""
     board = canvas(0.44, 0.26, (238, 238, 232))
     h, w = board.shape[:2]
     cv2.rectangle(board, (0, 0), (w, 4), color, -1)
@@ -79,7 +79,7 @@ def plate(text: str, color: Color) -> Bytes:
 
 
 def poster(rng: Rng, width_m: float = 0.0, height_m: float = 0.0) -> Bytes:
-    """A printed sheet: blocks, discs, stripes or a picture, and a word."""
+    """Paint a printed sheet: blocks, discs, stripes or a picture, and a word."""
     width_m = width_m or float(rng.choice([0.6, 0.7, 0.9, 1.2]))
     height_m = height_m or float(rng.choice([0.85, 1.0, 0.7]))
     hue = float(rng.random())
@@ -116,14 +116,15 @@ def poster(rng: Rng, width_m: float = 0.0, height_m: float = 0.0) -> Bytes:
         for radius in range(min(h, w) // 2, 2, -6):
             cv2.circle(sheet, center, radius, ink[(radius // 6) % 3], -1, cv2.LINE_AA)
     if rng.random() < 0.7:
-        cv2.rectangle(sheet, (0, 0), (w, h // 4), shade(back, 0.35 if sum(back) > 380 else 1.8), -1)
+        band = shade(back, 0.35 if sum(back) > 380 else 1.8)
+        cv2.rectangle(sheet, (0, 0), (w, h // 4), band, -1)
         write(sheet, str(rng.choice(_WORDS)), back, (3, 2, w - 6, h // 4 - 4),
               int(rng.choice(_FONTS)))
     return framed(sheet, (240, 240, 240) if rng.random() < 0.5 else (40, 40, 42), 1)
 
 
 def board(rng: Rng) -> Bytes:
-    """A cork board with notes."""
+    """Paint a cork board with notes."""
     back = canvas(1.5, 1.0, (176, 132, 86))
     h, w = back.shape[:2]
     back = tinted(0.08 * noise(rng, h, w, 3, 1), (176, 132, 86))
@@ -138,7 +139,7 @@ def board(rng: Rng) -> Bytes:
 
 
 def whiteboard(rng: Rng) -> Bytes:
-    """A whiteboard with scribbles."""
+    """Paint a whiteboard with scribbles."""
     back = canvas(1.6, 1.0, (240, 242, 243))
     h, w = back.shape[:2]
     for _ in range(int(rng.integers(2, 6))):
@@ -150,7 +151,7 @@ def whiteboard(rng: Rng) -> Bytes:
 
 
 def extinguisher() -> Bytes:
-    """A red bottle under its sign."""
+    """Paint a red bottle under its sign."""
     back = canvas(0.3, 1.0, (225, 225, 220))
     cv2.rectangle(back, (3, 1), (16, 14), (200, 30, 30), -1)
     cv2.rectangle(back, (5, 30), (14, 62), (190, 22, 22), -1)
@@ -160,7 +161,7 @@ def extinguisher() -> Bytes:
 
 
 def exit_sign(rng: Rng) -> Bytes:
-    """A lit green sign with a running figure and an arrow."""
+    """Paint a lit green sign with a running figure and an arrow."""
     back = canvas(0.6, 0.28, (20, 140, 70))
     h, w = back.shape[:2]
     cv2.circle(back, (10, 4), 2, (235, 255, 240), -1)
@@ -173,7 +174,7 @@ def exit_sign(rng: Rng) -> Bytes:
 
 
 def clock() -> Bytes:
-    """A wall clock on a square of paint."""
+    """Paint a wall clock on a square of paint."""
     back = canvas(0.4, 0.4, (238, 238, 238))
     cv2.circle(back, (12, 12), 11, (30, 30, 30), 2, cv2.LINE_AA)
     cv2.line(back, (12, 12), (12, 5), (20, 20, 20), 1)
@@ -182,7 +183,7 @@ def clock() -> Bytes:
 
 
 def lockers(rng: Rng, width_m: float, color: Color) -> Bytes:
-    """A row of steel lockers."""
+    """Paint a row of steel lockers."""
     back = canvas(width_m, 1.9, color)
     h, w = back.shape[:2]
     step = round(0.4 * PPM)
@@ -197,7 +198,7 @@ def lockers(rng: Rng, width_m: float, color: Color) -> Bytes:
 
 
 def vending(rng: Rng) -> Bytes:
-    """A vending machine front with rows of cans."""
+    """Paint a vending machine front with rows of cans."""
     color = hsv(float(rng.random()), 0.75, 0.6)
     back = canvas(1.0, 1.9, color)
     h, w = back.shape[:2]
@@ -212,7 +213,7 @@ def vending(rng: Rng) -> Bytes:
 
 
 def sofa(color: Color) -> Bytes:
-    """A sofa, seen from the front."""
+    """Paint a sofa, seen from the front."""
     back = canvas(1.8, 0.8, shade(color, 0.75))
     h, w = back.shape[:2]
     for x in (0.08, 0.37, 0.66):
@@ -225,18 +226,28 @@ def sofa(color: Color) -> Bytes:
 
 
 def window(rng: Rng, width_m: float, height_m: float, frame: Color, panes: int = 2) -> Bytes:
-    """A window on the outside: sky, a far skyline, trees; to be lit by the day, not the lamps."""
+    """Paint a window on the outside, to be lit by the day: sky, far houses, tree tops, a sill."""
     view = canvas(width_m, height_m, (205, 222, 238))
     h, w = view.shape[:2]
-    ramp = np.linspace(1.0, 1.12, h, dtype=np.float32)[:, None, None]
-    view = np.clip(view * ramp, 0, 255).astype(np.uint8)
+    ramp = np.linspace(0.86, 1.1, h, dtype=np.float32)[:, None, None]
+    view = np.clip(view * ramp * (1.0 + 0.06 * noise(rng, h, w, 20)[..., None]), 0, 255).astype(
+        np.uint8)
     for _ in range(int(rng.integers(1, 4))):
-        x, top = int(rng.integers(0, w)), int(rng.integers(h // 4, h * 2 // 3))
-        cv2.rectangle(view, (x, top), (x + int(rng.integers(8, 34)), h),
-                      hsv(float(rng.random()), 0.15, float(rng.uniform(0.5, 0.75))), -1)
-    for _ in range(int(rng.integers(2, 7))):
-        spot = (int(rng.integers(0, w)), int(rng.integers(h * 2 // 3, h)))
-        cv2.circle(view, spot, int(rng.integers(5, 15)), hsv(0.27, 0.5, 0.5), -1, cv2.LINE_AA)
+        x, top = int(rng.integers(-10, w)), int(rng.integers(h // 4, h * 2 // 3))
+        wide = int(rng.integers(14, 44))
+        wall = hsv(float(rng.uniform(0.0, 0.15)), 0.2, float(rng.uniform(0.5, 0.8)))
+        cv2.rectangle(view, (x, top), (x + wide, h), wall, -1)
+        for wy in range(top + 4, h, 7):
+            for wx in range(x + 3, x + wide - 2, 6):
+                cv2.rectangle(view, (wx, wy), (wx + 2, wy + 3), shade(wall, 0.6), -1)
+    for _ in range(int(rng.integers(8, 30))):
+        spot = (int(rng.integers(0, w)), int(rng.integers(h * 3 // 5, h)))
+        cv2.circle(view, spot, int(rng.integers(3, 9)),
+                   hsv(float(rng.uniform(0.2, 0.32)), 0.5, float(rng.uniform(0.25, 0.55))), -1,
+                   cv2.LINE_AA)
+    view = np.asarray(cv2.GaussianBlur(view, (0, 0), 0.8), np.uint8)  # it is far away
     for i in range(1, panes):
         cv2.line(view, (w * i // panes, 0), (w * i // panes, h), frame, 3)
-    return framed(view, frame, 3)
+    framed(view, frame, 3)
+    cv2.rectangle(view, (0, h - 5), (w, h), shade(frame, 0.85), -1)
+    return view

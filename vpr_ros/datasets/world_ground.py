@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_conditions import Conditions
 from vpr_ros.datasets.world_light import irradiance, lamp_gains
-from vpr_ros.datasets.world_plan import CELL_M, Kind, Plan, SOLID
+from vpr_ros.datasets.world_plan import CELL_M, SOLID, Kind, Plan
 from vpr_ros.datasets.world_render import GROUND_PPM, SKY_TOP
 from vpr_ros.datasets.world_textures import Bytes, hsv, noise
 from vpr_ros.datasets.world_walls import Look
 
 Floats32 = NDArray[np.float32]
-_ASPHALT = 3
+_ASPHALT, _SLABS = 3, 4  # of world_textures.detail_tiles
+_PAVEMENT_M = 3.9
 
 
 def floor_light(plan: Plan, conditions: Conditions) -> Floats32:
@@ -37,6 +38,9 @@ def detail_map(plan: Plan, looks: dict[Kind, Look]) -> NDArray[np.uint8]:
     of_area = [_ASPHALT if a.kind is Kind.STREET else looks[a.kind].floor_detail
                for a in plan.areas]
     which = np.array(of_area + [0], np.uint8)[plan.area_of]
+    street = (which == _ASPHALT).astype(np.uint8)
+    which[(street > 0) & (cv2.distanceTransform(street, cv2.DIST_L2, 5) * CELL_M
+                          < _PAVEMENT_M)] = _SLABS
     return np.asarray(which, np.uint8)
 
 
@@ -80,17 +84,15 @@ def paint_ground(plan: Plan, looks: dict[Kind, Look], conditions: Conditions, li
 
 def _pave(color: Floats32, street: NDArray[np.bool_], rng: np.random.Generator,
           conditions: Conditions, stains: Floats32) -> None:
-    """Lay slabs along the houses, asphalt in the middle, a kerb between; then the weather."""
+    """Lay slabs along the houses, asphalt in the middle, a curb between; then the weather."""
     to_house = cv2.distanceTransform(street.astype(np.uint8), cv2.DIST_L2, 5) / GROUND_PPM
     slabs = np.array(hsv(float(rng.uniform(0.05, 0.12)), 0.08, float(rng.uniform(0.55, 0.7))))
     wet = 255 * (0.05 + 0.4 * conditions.rain)
     color[street] = (*slabs, wet)
-    y, x = np.nonzero(street & ((np.indices(street.shape) % round(0.6 * GROUND_PPM)) == 0).any(0))
-    color[y, x, :3] *= 0.86
-    road = street & (to_house > 3.9)
+    road = street & (to_house > _PAVEMENT_M)
     color[road] = (92, 92, 96, wet)
-    kerb = street & (np.abs(to_house - 3.9) < 0.1)
-    color[kerb, :3] = (176, 174, 168)
+    curb = street & (np.abs(to_house - _PAVEMENT_M) < 0.1)
+    color[curb, :3] = (176, 174, 168)
     puddles = street & (stains > 0.33 - 0.2 * conditions.rain)
     if conditions.rain > 0.0:
         color[street, :3] *= 1.0 - 0.3 * conditions.rain

@@ -24,6 +24,8 @@ Floats32 = NDArray[np.float32]
 FAR_M = 1e4
 _NEAR_M = 0.12
 _SEEN_M = 60.0
+_SHADED_M = 16.0
+_WRAP_PX = 2
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class Pinhole:
 
 @dataclass(frozen=True)
 class Quad:
-    """An upright picture `left -> right` (metres), (H, W, 4) premultiplied RGBA, smaller sizes next.
+    """An upright picture from `left` to `right` (metres), seen from its front only.
 
-    With `width_m` the quad stands at `left` and turns towards the camera.
+    `pyramid` holds (H, W, 4) premultiplied RGBA, each half the size of the one before. With
+    `width_m` the quad stands at `left`, turns towards the camera, and shades the ground.
     """
 
     left: tuple[float, float]
@@ -109,6 +112,10 @@ class Renderer:
         self._horizon = int(np.searchsorted(-self._up, 0.0))  # first row below the axis
         self._secant = np.sqrt(1.0 + self._tan ** 2)
         x, y, right_x, right_y = scene.walls_m.T
+        # Every detail repeats over its own edge, so that they can be read from one picture.
+        self._details = np.concatenate([cv2.copyMakeBorder(
+            tile, _WRAP_PX, _WRAP_PX, _WRAP_PX, _WRAP_PX, cv2.BORDER_WRAP)
+            for tile in scene.details])
         self._lengths = np.hypot(right_x - x, right_y - y)
 
     def render(self, x_m: float, y_m: float, z_m: float, yaw_rad: float,
@@ -166,6 +173,11 @@ class Renderer:
         skirting = self._wall(wall, np.maximum(z, 0.0))
         on_wall = z > 0.0
         lower = np.where(on_wall[..., None], skirting, ground)
+        # The foot of the wall, which cuts through pixels, is the sharpest edge: soften it.
+        cover = 0.5 + z * (self._camera.focal_px / depth)[None, :]
+        edge = np.nonzero((cover > 0.0) & (cover < 1.0))
+        share = cover[edge][:, None]
+        lower[edge] = (share * skirting[edge] + (1.0 - share) * ground[edge]).astype(np.uint8)
         depth_lower = np.where(on_wall, depth[None, :], depth_ground)
         return np.concatenate([upper, lower]), np.concatenate([depth_upper, depth_lower])
 
@@ -178,7 +190,13 @@ class Renderer:
         zbuffer = np.broadcast_to(depth, z.shape).copy()
         over = z > wall.top[None, :]
         if over.any():
-            image = np.where(over[..., None], self._sky(view, up), image)
+            sky = self._sky(view, up)
+            cover = 0.5 + (z - wall.top[None, :]) * (self._camera.focal_px / depth)[None, :]
+            edge = np.nonzero((cover > 0.0) & (cover < 1.0))
+            share = cover[edge][:, None]
+            mixed = (share * sky[edge] + (1.0 - share) * image[edge]).astype(np.uint8)
+            image = np.where(over[..., None], sky, image)
+            image[edge] = mixed
             zbuffer[over] = FAR_M
         reach = np.float32(scene.ceiling_m - z_eye) / np.maximum(up, 1e-4)
         rows = int((reach < _SEEN_M).sum()) if up[0] > up[-1] else len(up)
@@ -216,11 +234,12 @@ class Renderer:
         rows, columns = scene.detail_of.shape
         row = np.clip((y - scene.origin_m[1]) / scene.cell_m, 0, rows - 1).astype(np.intp)
         column = np.clip((x - scene.origin_m[0]) / scene.cell_m, 0, columns - 1).astype(np.intp)
-        which = scene.detail_of[row, column]
-        scale = 256 / DETAIL_M
-        u = (x * scale).astype(np.int32) & 255
-        v = (y * scale).astype(np.int32) & 255
-        return scene.details[which, v, u].astype(np.float32)
+        side = scene.details.shape[1]
+        scale = np.float32(side / DETAIL_M)
+        u = np.mod(x * scale, np.float32(side)) + np.float32(_WRAP_PX)
+        v = np.mod(y * scale, np.float32(side)) + np.float32(_WRAP_PX)
+        v += scene.detail_of[row, column] * np.float32(side + 2 * _WRAP_PX)
+        return np.asarray(cv2.remap(self._details, u, v, cv2.INTER_LINEAR), np.float32)
 
     def _wall(self, wall: _Columns, z: Floats32) -> Bytes:
         image = np.empty((*z.shape, 3), np.uint8)
@@ -271,10 +290,32 @@ class Renderer:
         for quad in quads:
             ends = view.ends(quad)
             near, far = sorted((ends[1], ends[3]))
-            if far > _NEAR_M and near < min(farthest, _SEEN_M):
+            front = ends[0] * ends[3] - ends[2] * ends[1] < 0.0
+            if front and far > _NEAR_M and near < min(farthest, _SEEN_M):
                 visible.append((-(near + far) / 2, ends, quad))
         for _, ends, quad in sorted(visible, key=lambda item: item[0]):
+            if quad.width_m and quad.low_m == 0.0 and ends[1] < _SHADED_M:
+                self._shade(view, ends, image, zbuffer)
             self._draw_quad(view, ends, quad, image, zbuffer)
+
+    def _shade(self, view: _View, ends: tuple[float, float, float, float], image: Bytes,
+               zbuffer: Floats32) -> None:
+        """Darken the ground around the foot of what stands there."""
+        x0, depth, x1, _ = ends
+        focal, (cx, cy) = self._camera.focal_px, self._camera.center_px
+        column, row = cx + focal * (x0 + x1) / 2 / depth, cy + focal * view.z / depth
+        wide = focal * (x1 - x0) * 0.45 / depth
+        high = wide * min(1.0, view.z / depth)
+        a, b = max(0, round(column - wide)), min(image.shape[1], round(column + wide) + 1)
+        top, bottom = max(0, round(row - high)), min(image.shape[0], round(row + high) + 1)
+        if a >= b or top >= bottom:
+            return
+        y = (np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(row)) / max(high, 1.0)
+        x = (np.arange(a, b, dtype=np.float32)[None, :] - np.float32(column)) / max(wide, 1.0)
+        dark = 0.55 * np.clip(1.0 - x * x - y * y, 0.0, 1.0)
+        dark *= np.abs(zbuffer[top:bottom, a:b] - depth) < 1.0
+        part = image[top:bottom, a:b]
+        part[:] = part * (1.0 - dark[..., None])
 
     def _draw_quad(self, view: _View, ends: tuple[float, float, float, float], quad: Quad,
                    image: Bytes, zbuffer: Floats32) -> None:

@@ -14,12 +14,17 @@ from vpr_ros.datasets import world_facades, world_fixtures, world_sprites
 from vpr_ros.datasets.world_atlas import pack, ripmaps
 from vpr_ros.datasets.world_conditions import Conditions, Rgb
 from vpr_ros.datasets.world_ground import (
-    detail_map, floor_light, paint_ceiling, paint_ground, paint_sky)
+    detail_map,
+    floor_light,
+    paint_ceiling,
+    paint_ground,
+    paint_sky,
+)
 from vpr_ros.datasets.world_light import irradiance
-from vpr_ros.datasets.world_plan import CEILING_M, CELL_M, Face, Kind, make_plan, Plan, Tag
+from vpr_ros.datasets.world_plan import CEILING_M, CELL_M, Face, Kind, Plan, Tag, make_plan
 from vpr_ros.datasets.world_render import Quad, Scene
 from vpr_ros.datasets.world_textures import Bytes, detail_tiles
-from vpr_ros.datasets.world_walls import DAY, make_looks, paint_inside, Strip
+from vpr_ros.datasets.world_walls import DAY, Strip, make_looks, paint_inside
 
 Floats32 = NDArray[np.float32]
 _CLEAR_M = 0.95  # nothing stands nearer to a route than this
@@ -109,9 +114,11 @@ def _furniture(plan: Plan, conditions: Conditions, light: Floats32, seed: int) -
         'lamp': [world_sprites.pyramid(world_sprites.lamp_post(rng))],
         'plant': [world_sprites.pyramid(world_sprites.plant(rng)) for _ in range(6)],
         'bin': [world_sprites.pyramid(world_sprites.bin_(rng)) for _ in range(4)],
-        'bench': [world_sprites.pyramid(world_sprites.bench(rng)) for _ in range(3)]}
+        'bench': [world_sprites.pyramid(world_sprites.bench(rng)) for _ in range(3)],
+        'bicycle': [world_sprites.pyramid(world_sprites.bicycle(rng)) for _ in range(4)],
+        'column': [world_sprites.pyramid(world_sprites.column(rng)) for _ in range(3)]}
     sizes = {'tree': (4.0, 6.0), 'lamp': (0.8, 4.2), 'plant': (0.9, 1.5), 'bin': (0.5, 0.8),
-             'bench': (1.8, 0.9)}
+             'bench': (1.8, 0.9), 'bicycle': (1.75, 1.1), 'column': (1.2, 3.0)}
     quads: list[Quad] = []
 
     def stand(kind: str, x: float, y: float, scale: float = 1.0) -> None:
@@ -129,16 +136,17 @@ def _furniture(plan: Plan, conditions: Conditions, light: Floats32, seed: int) -
             continue
         if kind is Kind.STREET:
             for at in np.arange(3.0, face.length_m - 2.0, 8.0):
-                what = 'tree' if rng.random() < 0.6 else 'lamp'
+                what = str(rng.choice(['tree', 'lamp', 'column'], p=[0.55, 0.35, 0.1]))
                 x, y = _off(face, at + float(rng.uniform(-1, 1)), 4.4)
-                stand(what, x, y, float(rng.uniform(0.8, 1.2)))
-                if rng.random() < 0.5:
-                    stand('bench' if rng.random() < 0.5 else 'bin', *_off(face, at + 2.5, 1.0))
+                stand(what, x, y, float(rng.uniform(0.8, 1.2)) if what == 'tree' else 1.0)
+                if rng.random() < 0.6:
+                    what = str(rng.choice(['bench', 'bin', 'bicycle']))
+                    stand(what, *_off(face, at + 2.5, 0.9))
         elif rng.random() < 0.22:
             at = float(rng.uniform(0.4, face.length_m - 0.4))
             stand('plant' if rng.random() < 0.6 else 'bin', *_off(face, at, 0.28),
                   float(rng.uniform(0.7, 1.1)))
-    quads += _lintels(plan, conditions, seed)
+    quads += _lintels(plan, conditions, light, seed)
     return quads
 
 
@@ -148,15 +156,19 @@ def _off(face: Face, along_m: float, away_m: float) -> tuple[float, float]:
             face.left[1] + share * (face.right[1] - face.left[1]) + away_m * face.normal[1])
 
 
-def _lintels(plan: Plan, conditions: Conditions, seed: int) -> list[Quad]:
-    """The wall over the entrance, which rays pass under."""
+def _lintels(plan: Plan, conditions: Conditions, light: Floats32, seed: int) -> list[Quad]:
+    """Return the wall over the entrance, which rays pass under: its front and its back."""
     door = next(a for a in plan.areas if a.name == 'entrance')
-    x0, y0, x1, _ = door.box_m
+    x0, y0, x1, y1 = door.box_m
     rng = np.random.default_rng([seed, 15])
     height = world_facades.TOP_M - 2.4
     front = world_facades.lintel(rng, x1 - x0, height)
     point = np.array([[(x0 + x1) / 2, y0 - 0.3, 5.0]])
     gain = irradiance(plan, conditions, point, np.array([[0.0, -1.0, 0.0]]))[0]
     red, green, blue = (float(g) for g in gain)
+    back = np.dstack([np.full((20, 80, 3), 214, np.uint8), np.full((20, 80), 255, np.uint8)])
+    inner = light_at(light, plan, (x0 + x1) / 2, y1 - 0.3)
     return [Quad((x0, y0), (x1, y0), 2.4, world_facades.TOP_M, world_sprites.pyramid(front),
-                 (red, green, blue))]
+                 (red, green, blue)),
+            Quad((x1, y0 + 0.05), (x0, y0 + 0.05), 2.4, CEILING_M, world_sprites.pyramid(back),
+                 inner)]

@@ -8,7 +8,8 @@ import math
 import cv2
 import numpy as np
 
-from vpr_ros.datasets.world_textures import Bytes, Color, hsv, Rng, shade
+from vpr_ros.datasets.world_fixtures import poster
+from vpr_ros.datasets.world_textures import Bytes, Color, Rng, hsv, shade
 
 _SUPER = 3  # painted larger and shrunk, so that outlines are smooth
 
@@ -94,17 +95,25 @@ def tree(rng: Rng, snow: float) -> Bytes:
     for side in (-1, 1):
         cv2.line(art, (w * s // 2, round(h * s * 0.62)),
                  (w * s // 2 + side * 26 * s, h * s * 2 // 5), (*bark, 255), 4 * s, cv2.LINE_AA)
-    hue, value = float(rng.uniform(0.18, 0.34)), float(rng.uniform(0.35, 0.6))
-    for k in range(150):
+    hue, value = float(rng.uniform(0.17, 0.32)), float(rng.uniform(0.3, 0.5))
+    lumps = [(w / 2 + float(rng.uniform(-32, 32)), h * 0.34 + float(rng.uniform(-36, 32)),
+              float(rng.uniform(16, 27))) for _ in range(9)] + [(w / 2, h * 0.34, 32.0)]
+    for k in range(620):
+        lump = lumps[int(rng.integers(len(lumps)))]
         angle, radius = float(rng.uniform(0, 2 * math.pi)), math.sqrt(float(rng.random()))
-        x = w / 2 + math.cos(angle) * radius * 52
-        y = h * 0.33 + math.sin(angle) * radius * 54
-        tone = value * (0.65 + 0.5 * (1 - y / (h * 0.66))) * float(rng.uniform(0.85, 1.15))
-        leaf = hsv(hue + float(rng.uniform(-0.02, 0.02)), 0.55, min(1.0, tone))
-        if k > 60 and rng.random() < snow * 0.6:
-            leaf = (232, 236, 240)
-        cv2.circle(art, (round(x * s), round(y * s)), int(rng.integers(5, 11)) * s, (*leaf, 255),
-                   -1, cv2.LINE_AA)
+        x = lump[0] + math.cos(angle) * radius * lump[2]
+        y = lump[1] + math.sin(angle) * radius * lump[2]
+        # Bright on the upper left of each lump, dark below; early leaves are the shaded inside.
+        tone = value * (0.55 + 0.45 * k / 620) * (1.15 - 0.35 * math.sin(angle) * radius
+                                                  - 0.2 * math.cos(angle) * radius)
+        leaf = hsv(hue + float(rng.uniform(-0.03, 0.03)), 0.58,
+                   min(1.0, tone * float(rng.uniform(0.8, 1.3))))
+        if snow > 0.0 and k > 200 and math.sin(angle) < 0.2 and rng.random() < snow * 0.8:
+            leaf = shade((238, 241, 245), float(rng.uniform(0.85, 1.0)))
+        size = 2 if k < 200 else 1
+        cv2.ellipse(art, (round(x * s), round(y * s)),
+                    (size * int(rng.integers(2, 5)) * s, size * int(rng.integers(2, 4)) * s),
+                    float(rng.uniform(0, 180)), 0, 360, (*leaf, 255), -1, cv2.LINE_AA)
     return _shrunk(art)
 
 
@@ -166,4 +175,43 @@ def bench(rng: Rng) -> Bytes:
         cv2.rectangle(art, (2 * s, y * s), ((w - 2) * s, (y + 5) * s), (*wood, 255), -1)
     for x in (8, w - 12):
         cv2.rectangle(art, (x * s, 2 * s), ((x + 4) * s, h * s), (45, 45, 48, 255), -1)
+    return _shrunk(art)
+
+
+def bicycle(rng: Rng) -> Bytes:
+    """Return a parked bicycle, 1.75 x 1.1 m at 56 pixels a metre."""
+    w, h = 98, 62
+    art = _blank(w, h)
+    s = _SUPER
+    paint = hsv(float(rng.random()), float(rng.uniform(0.3, 0.9)), float(rng.uniform(0.2, 0.8)))
+    left, right, crank, seat, head = (20, 42), (78, 42), (46, 44), (38, 14), (70, 14)
+    for hub in (left, right):
+        cv2.circle(art, (hub[0] * s, hub[1] * s), 18 * s, (30, 30, 32, 255), 2 * s, cv2.LINE_AA)
+        cv2.circle(art, (hub[0] * s, hub[1] * s), 2 * s, (90, 90, 94, 255), -1)
+    for a, b in ((left, crank), (left, seat), (crank, seat), (seat, head), (crank, head),
+                 (head, right)):
+        cv2.line(art, (a[0] * s, a[1] * s), (b[0] * s, b[1] * s), (*paint, 255), round(2.4 * s),
+                 cv2.LINE_AA)
+    cv2.line(art, (31 * s, 10 * s), (44 * s, 11 * s), (25, 25, 25, 255), 4 * s, cv2.LINE_AA)
+    cv2.line(art, (68 * s, 6 * s), (78 * s, 9 * s), (50, 50, 52, 255), 2 * s, cv2.LINE_AA)
+    cv2.line(art, (70 * s, 14 * s), (70 * s, 7 * s), (50, 50, 52, 255), 2 * s, cv2.LINE_AA)
+    return _shrunk(art)
+
+
+def column(rng: Rng) -> Bytes:
+    """Return a round advertising column, 1.2 x 3 m at 48 pixels a metre."""
+    w, h = 58, 144
+    art = _blank(w, h)
+    s = _SUPER
+    cv2.rectangle(art, (2 * s, 10 * s), ((w - 2) * s, h * s), (86, 92, 88, 255), -1)
+    for _ in range(6):
+        sheet = poster(rng, 0.9, 1.2)
+        x, y = int(rng.integers(2, w - 22)), int(rng.integers(14, h - 50))
+        wide, high = min(int(rng.integers(18, 32)), w - 3 - x), int(rng.integers(26, 44))
+        small = cv2.resize(sheet, (wide * s, high * s), interpolation=cv2.INTER_AREA)
+        art[y * s:(y + high) * s, x * s:(x + wide) * s, :3] = small
+    cv2.ellipse(art, (w * s // 2, 10 * s), ((w // 2 - 1) * s, 9 * s), 0, 180, 360,
+                (66, 84, 76, 255), -1)
+    round_ = np.sqrt(1.0 - np.linspace(-0.97, 0.97, w * s, dtype=np.float32) ** 2)
+    art[..., :3] = (art[..., :3] * (0.35 + 0.65 * round_)[None, :, None]).astype(np.uint8)
     return _shrunk(art)

@@ -48,13 +48,13 @@ def tinted(gray: Floats32, color: Color) -> Bytes:
 
 
 def plaster(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Bytes:
-    """Paint on plaster: faint stains, fine grain."""
+    """Return paint on plaster: faint stains, fine grain."""
     gray = 0.05 * noise(rng, height, width, 1.6 * ppm) + 0.03 * noise(rng, height, width, 3.0, 1)
     return tinted(gray, color)
 
 
 def concrete(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Bytes:
-    """Cast panels with joints and tie holes."""
+    """Return cast panels with joints and tie holes."""
     gray = 0.12 * noise(rng, height, width, 0.9 * ppm, 4) + 0.04 * noise(rng, height, width, 2, 1)
     step = max(4, round(1.2 * ppm))
     for x in range(0, width, step):
@@ -66,7 +66,7 @@ def concrete(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Byt
 
 
 def brick(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Bytes:
-    """Running bond with mortar; each brick has a shade of its own."""
+    """Return a running bond with mortar; each brick has a shade of its own."""
     tall, wide = max(3, round(0.085 * ppm)), max(6, round(0.26 * ppm))
     rows, columns = height // tall + 1, width // wide + 2
     tone = rng.uniform(-0.22, 0.18, (rows, columns)).astype(np.float32)
@@ -82,7 +82,7 @@ def brick(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Bytes:
 
 def tiles(rng: Rng, height: int, width: int, color: Color, ppm: float,
           side_m: float = 0.3) -> Bytes:
-    """Square tiles with pale joints."""
+    """Return square tiles with pale joints."""
     side = max(4, round(side_m * ppm))
     tone = rng.uniform(-0.07, 0.07, (height // side + 1, width // side + 1)).astype(np.float32)
     y, x = np.mgrid[0:height, 0:width]
@@ -93,7 +93,7 @@ def tiles(rng: Rng, height: int, width: int, color: Color, ppm: float,
 
 def planks(rng: Rng, height: int, width: int, color: Color, ppm: float,
            plank_m: float = 0.16) -> Bytes:
-    """Upright wooden boards with grain."""
+    """Return upright wooden boards with grain."""
     wide = max(4, round(plank_m * ppm))
     count = width // wide + 1
     grain = noise(rng, max(2, height // 12), width, 3.0, 2)
@@ -105,7 +105,7 @@ def planks(rng: Rng, height: int, width: int, color: Color, ppm: float,
 
 
 def stripes(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Bytes:
-    """Wallpaper: broad upright stripes in two shades."""
+    """Return wallpaper: broad upright stripes in two shades."""
     period = max(6, round(float(rng.uniform(0.15, 0.6)) * ppm))
     x = np.arange(width)
     gray = np.where(x % period < period // 2, 0.0, -0.14).astype(np.float32)[None, :]
@@ -113,7 +113,7 @@ def stripes(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Byte
 
 
 def marble(rng: Rng, height: int, width: int, color: Color, ppm: float) -> Bytes:
-    """Polished slabs with veins."""
+    """Return polished slabs with veins."""
     field = noise(rng, height, width, 0.8 * ppm, 5)
     veins = np.exp(-np.abs(np.sin(9.0 * field)) * 9.0)
     gray = 0.08 * noise(rng, height, width, 0.4 * ppm) - 0.3 * veins
@@ -127,7 +127,10 @@ MATERIALS: tuple[Material, ...] = (plaster, concrete, brick, tiles, planks, stri
 
 
 def detail_tiles(rng: Rng) -> tuple[Bytes, ...]:
-    """Return four grey 256x256 floor details around 128: tiles, terrazzo, carpet, asphalt."""
+    """Return five grey 256x256 floor details around 128, each 2.4 m wide.
+
+    Tiles, terrazzo, carpet, asphalt, paving slabs.
+    """
     square = np.full((256, 256), 128.0, np.float32)
     square += np.repeat(np.repeat(rng.uniform(-9, 9, (4, 4)), 64, 0), 64, 1).astype(np.float32)
     square[::64] -= 26
@@ -138,8 +141,14 @@ def detail_tiles(rng: Rng) -> tuple[Bytes, ...]:
         cv2.circle(chips, spot, int(rng.integers(1, 4)), float(rng.uniform(80, 176)), -1)
     carpet = 128 + 14 * rng.standard_normal((256, 256)).astype(np.float32)
     carpet[:, ::32] -= 10
-    asphalt = 128 + 22 * cv2.GaussianBlur(
-        rng.standard_normal((256, 256)).astype(np.float32), (0, 0), 0.8)
-    layers = (square + 3 * rng.standard_normal((256, 256)).astype(np.float32), chips, carpet,
-              asphalt)
+    gravel = cv2.GaussianBlur(rng.standard_normal((256, 256)).astype(np.float32), (0, 0), 0.8)
+    slabs = 128 + 9 * gravel
+    for row, y in enumerate(range(0, 256, 64)):
+        for x in range(0, 256, 128):
+            left = (x + 64 * (row % 2)) % 256
+            slabs[y:y + 64, left:left + 128] += float(rng.uniform(-16, 16))
+            slabs[y:y + 64, left:left + 2] -= 55
+        slabs[y:y + 2] -= 55
+    layers = (square + 3 * rng.standard_normal((256, 256)), chips, carpet, 128 + 22 * gravel,
+              slabs)
     return tuple(np.clip(layer, 1, 255).astype(np.uint8) for layer in layers)
