@@ -25,7 +25,7 @@ class EvidenceConfig:
     doubt: float = 0.1              # evidence for unknown that every look brings along
     max_evidence: float = 3.0       # one look never says more than this for a place
     min_evidence: float = -4.0      # nor less than this against one: somebody may stand in view
-    alien_share: float = 0.6        # of the likeness of neighbors; a view below it is alien; 0: off
+    alien_share: float = 0.6        # of how alike neighbors look; below it a view is alien
 
     def __post_init__(self) -> None:
         if self.sharpness <= 0.0 or self.doubt < 0.0:

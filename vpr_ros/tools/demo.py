@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job on a world made on the spot: bag -> map -> node -> poses -> numbers."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+from rich.console import Console
+
+from vpr_ros.bags.frames import read_images
+from vpr_ros.bags.recording import Recording
+from vpr_ros.bags.trajectory import read_trajectory
+from vpr_ros.core.folder import new_folder
+from vpr_ros.core.localizer import LocalizerConfig
+from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance, score
+from vpr_ros.core.trajectory_lookup import poses_at
+from vpr_ros.core.types import Describer, Hypothesis, Image, Match, Outcome, Reason
+from vpr_ros.datasets.world import building_pair
+from vpr_ros.errors import VprError
+from vpr_ros.nets.model_folder import load_describer
+from vpr_ros.report.picture import Pair, color_of, draw, summary
+from vpr_ros.tools.build_map import MapSource, write_map
+from vpr_ros.tools.evaluate_bags import QuerySource, evaluate, outcome_record, print_report
+from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
+
+_PAIRS = 7
+
+
+def run_demo(out: Path, seed: int, force: bool, console: Console) -> Report:
+    """Make two bags, map the first, relocalize in the second; return the report.
+
+    Everything is written into the folder `out`, which appears only when all of it is done.
+    """
+    with new_folder(out, force, VprError) as folder:
+        report = _demo(folder, seed, console)
+    console.print()
+    print_report(report, console)
+    console.print(f'\n[bold]{summary(report)}[/]\n', highlight=False)
+    for what, name in (('picture', 'demo.png'), ('report', 'report.json'),
+                       ('each frame', 'outcomes.jsonl'), ('map', 'building.map'),
+                       ('bags', 'mapping_run'), ('', 'query_run')):
+        console.print(f'{what:>10}  {out / name}', highlight=False, soft_wrap=True)
+    return report
+
+
+def _demo(folder: Path, seed: int, console: Console) -> Report:
+    pair = building_pair(seed)
+    for name, run in (('mapping_run', pair.mapping), ('query_run', pair.query)):
+        console.print(f'recording {name}: {len(run.images)} images on {COMPRESSED}')
+        write_run(run, folder / name)
+    describer = load_describer(None)
+    console.print(f'building the map with {describer.card.name}')
+    map_folder = folder / 'building.map'
+    write_map([folder / 'mapping_run'], map_folder, MapSource(COMPRESSED, POSE), describer,
+              salvage=False, force=False)
+    place_map = PlaceMap.load(map_folder)
+    query = folder / 'query_run'
+    tolerance = Tolerance(pair.tolerance_m, pair.tolerance_deg)
+    if find_spec('rclpy') is not None:
+        console.print('playing query_run through the relocalizer node, a process of its own')
+        frames = _through_node(query, map_folder, place_map.frame_id)
+        report = score(frames, place_map.poses, tolerance)
+    else:
+        console.print('rclpy cannot be imported: the same localizer runs in this process instead '
+                      'of the node', style='yellow')
+        with Recording([query]) as recording:
+            evaluation = evaluate(recording, place_map, describer, LocalizerConfig(),
+                                  QuerySource(odom=ODOM), tolerance)
+        frames, report = list(evaluation.frames), evaluation.report
+    (folder / 'report.json').write_text(report.to_json())
+    with (folder / 'outcomes.jsonl').open('w') as lines:
+        lines.writelines(json.dumps(outcome_record(frame)) + '\n' for frame in frames)
+    pairs = _pairs(query, frames, place_map, tolerance)
+    draw(folder / 'demo.png', place_map.poses, frames, report, tolerance, pairs,
+         f'Relocalized by camera: {describer.card.name}')
+    return report
+
+
+def _through_node(query: Path, map_folder: Path, frame_id: str) -> list[JudgedFrame]:
+    """Play the bag through the real node; return what it published, with the truth."""
+    published = query.parent / 'published.jsonl'
+    command = [sys.executable, '-m', 'vpr_ros.ros.replay', str(query), '--map', str(map_folder),
+               '--image', COMPRESSED, '--odom', ODOM, '--out', str(published)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise VprError(f'the node could not be run: {(done.stderr or done.stdout)[-600:]}')
+    records = [json.loads(line) for line in published.read_text().splitlines()]
+    stamps_ns = np.array([record['stamp_ns'] for record in records], dtype=np.int64)
+    with Recording([query]) as recording:
+        truth = read_trajectory(recording, POSE)
+    poses, inside = poses_at(truth, stamps_ns)
+    return [JudgedFrame(_outcome(record, frame_id), pose, record['latency_ms'])
+            for record, pose, known in zip(records, poses, inside, strict=True) if known]
+
+
+def _outcome(record: dict[str, object], frame_id: str) -> Outcome:
+    """Return what the node published about a frame as the record that it was before."""
+    stamp_ns, pose = int(str(record['stamp_ns'])), record['pose']
+    assert isinstance(record['matches'], list)
+    hypotheses = () if pose is None else (
+        Hypothesis(stamp_ns, frame_id, np.asarray(pose, dtype=np.float64), np.eye(6),
+                   float(str(record['probability']))),)
+    return Outcome(stamp_ns, str(record['camera']),
+                   tuple(Match(int(place), float(s)) for place, s in record['matches']),
+                   hypotheses, Reason(record['reason']),
+                   float(str(record['unknown_probability'])))
+
+
+def _pairs(query: Path, frames: list[JudgedFrame], place_map: PlaceMap, tolerance: Tolerance
+           ) -> list[Pair]:
+    """Return evenly spread frames with the best place of each, and what was said of them."""
+    chosen = {frames[row].outcome.stamp_ns: frames[row] for row in
+              np.linspace(len(frames) * 0.04, len(frames) * 0.96, _PAIRS).astype(int)}
+    pairs = []
+    with Recording([query]) as recording:
+        for image in read_images(recording, COMPRESSED, 'camera'):
+            frame = chosen.get(image.stamp_ns)
+            if frame is None:
+                continue
+            best = frame.outcome.matches[0]
+            words = frame.outcome.reason.value
+            if frame.outcome.accepted is not None:
+                words += f', off by {frame.errors()[0]:.2f} m'
+            pairs.append(Pair(image.decode().image, _picture(place_map.thumbnails[best.place]),
+                              words, color_of(frame, tolerance)))
+    return pairs
+
+
+def _picture(jpeg: bytes) -> Image:
+    bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert bgr is not None
+    return np.ascontiguousarray(bgr[:, :, ::-1]).astype(np.uint8)
