@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a feature map to one unit vector.
+
+Shapes: (B, C, H, W) in, (B, dim) of unit length out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+import math
+
+import torch
+from torch import Tensor, nn
+import torch.nn.functional as F
+
+from vpr_ros.errors import ModelError
+
+NAMES = ('gem', 'convap', 'grid')
+
+
+class GeM(nn.Module):
+    """Generalised mean over positions, `(mean x^p)^(1/p)` per channel, then an optional linear.
+
+    p is learnt: 1 is the average, infinity the maximum. Radenovic et al., Fine-tuning CNN image
+    retrieval with no human annotation, PAMI 2019. dim = C, or the linear's output.
+    """
+
+    def __init__(self, channels: int, dim: int = 0, p: float = 3.0, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor(float(p)))
+        self.eps = eps
+        self.linear = nn.Linear(channels, dim) if dim else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, dim)."""
+        pooled = x.clamp(min=self.eps).pow(self.p).mean((2, 3)).pow(1.0 / self.p)
+        return unit(pooled if self.linear is None else self.linear(pooled))
+
+
+class ConvAP(nn.Module):
+    """A 1x1 convolution to `channels_out`, then the average of each cell of an s x s grid.
+
+    Ali-bey, Chaib-draa, Giguere, GSV-Cities: Toward appropriate supervised visual place
+    recognition, Neurocomputing 2022. dim = channels_out * s * s, channel by channel.
+    """
+
+    def __init__(self, channels: int, channels_out: int, grid: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels_out, 1)
+        self.grid = grid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, channels_out * s * s)."""
+        return unit(grid_average(self.conv(x), self.grid).flatten(1))
+
+
+class Grid(nn.Module):
+    """ConvAP without its convolution, for backbones used as they come; dim = C * s * s."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C * s * s)."""
+        return unit(grid_average(x, self.grid).flatten(1))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Return the rows of `x` (B, dim) scaled to length one."""
+    return F.normalize(x, dim=1)
+
+
+def grid_average(x: Tensor, grid: int) -> Tensor:
+    """Return the means over a grid of windows, (B, C, H, W) -> (B, C, grid, grid).
+
+    Equal to `adaptive_avg_pool2d`, whose windows overlap where H is no multiple of `grid`.
+    Written as two matrix products with constants, since the exporter to ONNX has no such pooling.
+    """
+    rows = _windows(x.shape[2], grid).to(x)
+    columns = _windows(x.shape[3], grid).to(x)
+    return rows @ x @ columns.T
+
+
+@lru_cache(maxsize=32)
+def _windows(size: int, grid: int) -> Tensor:
+    """Return (grid, size): row i averages the pixels floor(i s/g) up to ceil((i+1) s/g)."""
+    matrix = torch.zeros(grid, size)
+    for i in range(grid):
+        start, stop = i * size // grid, math.ceil((i + 1) * size / grid)
+        matrix[i, start:stop] = 1.0 / (stop - start)
+    return matrix
+
+
+def build_aggregator(name: str, args: Mapping[str, float], channels: int) -> nn.Module:
+    """Return the aggregator `name` over `channels` input channels.
+
+    gem: `dim` (0 keeps the channels), `p`; convap: `channels`, `grid`; grid: `grid`.
+    Raises ModelError for another name, and for arguments that are missing, unknown or below one.
+    """
+    wanted = {'gem': {'dim', 'p'}, 'convap': {'channels', 'grid'}, 'grid': {'grid'}}
+    if name not in wanted:
+        raise ModelError(f'aggregator {name!r} is not known; choose one of {", ".join(NAMES)}')
+    optional = wanted[name] if name == 'gem' else set()
+    if set(args) - wanted[name] or wanted[name] - optional - set(args):
+        raise ModelError(f'aggregator {name} takes {", ".join(sorted(wanted[name]))}; '
+                         f'the card gives {", ".join(sorted(args)) or "nothing"}')
+    if name == 'gem':
+        return GeM(channels, int(args.get('dim', 0)), args.get('p', 3.0))
+    if min(args.values()) < 1:
+        raise ModelError(f'aggregator {name} needs arguments of at least 1, not {dict(args)}')
+    if name == 'convap':
+        return ConvAP(channels, int(args['channels']), int(args['grid']))
+    return Grid(int(args['grid']))

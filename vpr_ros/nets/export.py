@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A torch network as a model folder: card, plain tensors, and an ONNX graph for the robot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+import logging
+from pathlib import Path
+from typing import Any
+import warnings
+
+import safetensors.torch
+import torch
+
+from vpr_ros.core.card import ModelCard, Preprocessing, weights_digest
+from vpr_ros.core.folder import new_folder, refuse_existing, seal
+from vpr_ros.errors import ModelError
+from vpr_ros.nets.model_folder import CARD, GRAPH, MANIFEST, WEIGHTS
+from vpr_ros.nets.network import Network
+from vpr_ros.nets.torch_describer import refuse_nan
+from vpr_ros.nets.widths import widths_of
+
+
+def card_of(network: Network, name: str, backbone: str, cut: str, aggregator: str,
+            aggregator_args: Mapping[str, float], preprocessing: Preprocessing,
+            licence: str, parent: str | None = None,
+            notes: Mapping[str, Any] | None = None) -> ModelCard:
+    """Return the card of a network: what is said here, and what the network itself shows."""
+    with torch.inference_mode():
+        dim = network.eval()(example(preprocessing, 1)).shape[1]
+    return ModelCard(name, backbone, cut, aggregator, dict(aggregator_args), widths_of(network),
+                     int(dim), preprocessing, weights_digest(_weights(network)), parent=parent,
+                     licence=licence, notes=notes or {})
+
+
+def write_model(folder: Path, network: Network, card: ModelCard, force: bool = False) -> None:
+    """Write a model folder, whole or not at all.
+
+    Raises ModelError when the folder exists and `force` is not given, when weights are not
+    finite, and when the card is not that of the network.
+    """
+    refuse_existing(folder, force, ModelError)
+    refuse_nan(network, card.name)
+    weights = _weights(network)
+    if weights_digest(weights) != card.digest:
+        raise ModelError(f'the card of {card.name} is not that of the network to be written')
+    with new_folder(folder, force, ModelError) as new:
+        (new / WEIGHTS).write_bytes(weights)
+        (new / CARD).write_text(card.to_json(), encoding='utf-8')
+        export_onnx(network, card.preprocessing, new / GRAPH)
+        (new / MANIFEST).write_text(json.dumps(seal({}, new), indent=2) + '\n')
+
+
+def export_onnx(network: Network, preprocessing: Preprocessing, path: Path) -> None:
+    """Write the network as one ONNX file: any batch, the input size fixed, no data beside it."""
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of deprecations inside the exporter
+        program = torch.onnx.export(
+            network.eval(), (example(preprocessing, 2),), dynamo=True, verbose=False,
+            input_names=['image'], output_names=['descriptor'],
+            dynamic_shapes=({0: torch.export.Dim('batch')},))
+    if program is None:
+        raise ModelError('the ONNX exporter returned nothing; is onnxscript installed?')
+    program.save(str(path), external_data=False)
+
+
+def example(preprocessing: Preprocessing, batch: int) -> torch.Tensor:
+    """Return an input of zeros, (batch, 3, height, width)."""
+    return torch.zeros(batch, 3, preprocessing.height_px, preprocessing.width_px)
+
+
+def _weights(network: Network) -> bytes:
+    """Return the bytes of the weights file; equal networks give equal bytes."""
+    state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+    return safetensors.torch.save(state)

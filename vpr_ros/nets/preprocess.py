@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image to network input: the only preprocessing there is, as the card says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.core.card import Preprocessing, Resize
+from vpr_ros.core.types import Image
+from vpr_ros.errors import FrameError
+
+_CV2 = {Resize.AREA: cv2.INTER_AREA, Resize.BILINEAR: cv2.INTER_LINEAR,
+        Resize.BICUBIC: cv2.INTER_CUBIC}
+
+
+def preprocess(images: Sequence[Image], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Return the images, RGB uint8 of any sizes, as one (B, 3, height, width) float32 batch.
+
+    Raises FrameError for an image that is not (H, W, 3) uint8 with pixels in it.
+    """
+    size = (preprocessing.height_px, preprocessing.width_px)
+    batch = np.empty((len(images), 3, *size), np.float32)
+    # (pixel / scale - mean) / std, as one product and one sum
+    std = np.array(preprocessing.std, np.float32)[:, None, None]
+    gain = 1.0 / (preprocessing.scale * std)
+    offset = -np.array(preprocessing.mean, np.float32)[:, None, None] / std
+    for image, out in zip(images, batch, strict=True):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise FrameError(f'an image must be (height, width, 3) uint8 RGB, not '
+                             f'{image.shape} {image.dtype}; decode it to RGB first')
+        if image.shape[:2] != size:
+            image = cv2.resize(image, size[::-1], interpolation=_CV2[preprocessing.resize])
+        np.multiply(image.transpose(2, 0, 1), gain, out=out)
+        out += offset
+    return batch

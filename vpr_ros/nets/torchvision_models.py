@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backbones: torchvision's definitions, cut after any stage; the one file that imports it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from vpr_ros.errors import ModelError
+from vpr_ros.nets.widths import set_widths, widths_of
+
+BACKBONES = ('mobilenet_v2', 'resnet18')
+
+_OPERATORS = ('nms', 'qnms')
+_SCHEMA = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+_kept_libraries: list[Any] = []  # torch drops the schemas when their Library is collected
+
+
+def load_torchvision() -> ModuleType:
+    """Return torchvision, also beside a CPU-only torch.
+
+    There the plain import fails because torchvision's compiled operators are absent; once the
+    schemas of the two that it looks up on import are declared, its models work.
+    """
+    try:
+        import torchvision
+        import torchvision.models
+        return torchvision
+    except ImportError as error:
+        raise ModelError(f'torchvision is needed to build a network ({error}); '
+                         'install requirements-train.txt') from error
+    except RuntimeError:
+        if _kept_libraries:
+            raise
+        library = torch.library.Library('torchvision', 'DEF')
+        for name in _OPERATORS:
+            library.define(name + _SCHEMA)
+        _kept_libraries.append(library)
+        return load_torchvision()
+
+
+def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequential:
+    """Return torchvision's network `name` up to and including its child `cut`.
+
+    Weights are random and children keep torchvision's names. `cut` is 'features.14' or 'layer3'.
+    `width_mult` scales the channels of every layer, rounded to a multiple of 8.
+    (B, 3, H, W) -> (B, channels, H', W').
+    Raises ModelError for a network or a child that does not exist.
+    """
+    if name not in BACKBONES:
+        raise ModelError(f'backbone {name!r} is not known; choose one of {", ".join(BACKBONES)}')
+    models, complaint = load_torchvision().models, f'{name} has no child {cut!r}'
+    if name == 'mobilenet_v2':  # it knows widths, and rounds them in its paper's way
+        return _cut(models.mobilenet_v2(weights=None, width_mult=width_mult), cut.split('.'),
+                    complaint)
+    backbone = _cut(getattr(models, name)(weights=None), cut.split('.'), complaint)
+    if width_mult != 1.0:
+        set_widths(backbone, {layer: (_scaled(n_in, width_mult), _scaled(n_out, width_mult))
+                              for layer, (n_in, n_out) in widths_of(backbone).items()})
+    return backbone
+
+
+def _scaled(channels: int, width_mult: float) -> int:
+    """Return scaled channels; the image's three stay."""
+    return channels if channels == 3 else max(8, round(channels * width_mult / 8) * 8)
+
+
+def _cut(module: nn.Module, path: list[str], complaint: str) -> nn.Sequential:
+    """Return `module`'s children, in order, up to the one that `path` names.
+
+    Holds for networks whose children run one after another, as the known ones do.
+    """
+    kept: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, child in module.named_children():
+        if name == path[0]:
+            kept[name] = child if len(path) == 1 else _cut(child, path[1:], complaint)
+            return nn.Sequential(kept)
+        kept[name] = child
+    raise ModelError(f'{complaint}; its children are {", ".join(kept)}')
