@@ -20,9 +20,10 @@ from vpr_ros.datasets.world_conditions import MAPPING, QUERY, Conditions
 from vpr_ros.datasets.world_motion import Drive, Driving, drive
 from vpr_ros.datasets.world_people import Crowd
 from vpr_ros.datasets.world_plan import Floats, Kind
-from vpr_ros.datasets.world_render import Pinhole, Renderer
+from vpr_ros.datasets.world_render import Renderer
 from vpr_ros.datasets.world_scene import World
 from vpr_ros.datasets.world_sensor import Sensor
+from vpr_ros.datasets.world_shapes import Pinhole
 
 CAMERA = 'front'
 BASE_FROM_CAMERA = np.array([0.15, 0.0, 0.6, -0.5, 0.5, -0.5, 0.5])

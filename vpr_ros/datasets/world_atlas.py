@@ -64,5 +64,6 @@ def ripmaps(packing: Packing, strips: Sequence[Bytes]) -> dict[tuple[int, int], 
                 continue
             source = levels[(i - 1, j - 1) if i == j else (i - 1, j)]
             size = (source.shape[1] // 2, source.shape[0] // (2 if i == j else 1))
-            levels[i, j] = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+            levels[i, j] = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA),
+                                      np.uint8)
     return levels

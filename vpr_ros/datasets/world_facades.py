@@ -78,8 +78,8 @@ def _house(rng: Rng, width_m: float, wild: bool) -> Bytes:
         for k in range(columns):
             if k == columns // 2:
                 leaf = fixtures.door(rng, hsv(float(rng.random()), 0.6, 0.4), 3, 1.1, 2.3)
-                leaf = cv2.resize(leaf, (round(1.1 * PPM), round(2.3 * PPM)),
-                                  interpolation=cv2.INTER_AREA)
+                leaf = np.asarray(cv2.resize(leaf, (round(1.1 * PPM), round(2.3 * PPM)),
+                                             interpolation=cv2.INTER_AREA), np.uint8)
                 hang(strip, leaf, (k + 0.5) * pitch - 0.55, 0.0, 0, PPM)
             else:
                 hang(strip, _window(rng, wide, high, frame), (k + 0.5) * pitch - wide / 2, 0.9, 0,

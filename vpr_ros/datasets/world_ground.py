@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from vpr_ros.datasets.world_conditions import Conditions
 from vpr_ros.datasets.world_light import irradiance, lamp_gains
 from vpr_ros.datasets.world_plan import CELL_M, SOLID, Kind, Plan
-from vpr_ros.datasets.world_render import GROUND_PPM, SKY_TOP
-from vpr_ros.datasets.world_textures import Bytes, hsv, noise
+from vpr_ros.datasets.world_shapes import GROUND_PPM, SKY_TOP
+from vpr_ros.datasets.world_textures import Bytes, Floats32, hsv, noise
 from vpr_ros.datasets.world_walls import Look
 
-Floats32 = NDArray[np.float32]
 _ASPHALT, _SLABS = 3, 4  # of world_textures.detail_tiles
 _PAVEMENT_M = 3.9
 
@@ -44,9 +43,22 @@ def detail_map(plan: Plan, looks: dict[Kind, Look]) -> NDArray[np.uint8]:
     return np.asarray(which, np.uint8)
 
 
-def _enlarged(cells: NDArray[np.uint8] | Floats32, how: int) -> NDArray[np.uint8] | Floats32:
-    size = tuple(round(n * CELL_M * GROUND_PPM) for n in cells.shape[1::-1])
-    return np.asarray(cv2.resize(cells, size, interpolation=how))
+def _size(cells: tuple[int, ...]) -> tuple[int, int]:
+    """Return (width, height) in pixels of a map over that many cells."""
+    return (round(cells[1] * CELL_M * GROUND_PPM), round(cells[0] * CELL_M * GROUND_PPM))
+
+
+def _areas(plan: Plan) -> NDArray[np.int_]:
+    """Return the area under every pixel of a map from above."""
+    codes = (plan.area_of - SOLID).astype(np.uint8)
+    return cv2.resize(codes, _size(codes.shape), interpolation=cv2.INTER_NEAREST).astype(
+        np.int_) + SOLID
+
+
+def _smooth(cells: Floats32) -> Floats32:
+    """Return values of cells (rows, columns, 3) for every pixel of a map from above."""
+    return np.asarray(cv2.resize(cells, _size(cells.shape), interpolation=cv2.INTER_LINEAR),
+                      np.float32)
 
 
 def _pyramid(image: Bytes, levels: int = 4) -> tuple[Bytes, ...]:
@@ -62,9 +74,9 @@ def paint_ground(plan: Plan, looks: dict[Kind, Look], conditions: Conditions, li
                  seed: int) -> tuple[Bytes, ...]:
     """Return the lit floor, RGB and how much it mirrors, as a pyramid."""
     rng = np.random.default_rng([seed, 8])
-    area = np.asarray(_enlarged((plan.area_of + 1).astype(np.uint8), cv2.INTER_NEAREST)) - 1
+    area = _areas(plan)
     color = np.zeros((*area.shape, 4), np.float32)
-    stains = noise(rng, *area.shape, 40, 3)
+    stains = noise(rng, area.shape[0], area.shape[1], 40, 3)
     streets = [i for i, a in enumerate(plan.areas) if a.kind is Kind.STREET]
     for i, place in enumerate(plan.areas):
         if i in streets:
@@ -77,8 +89,7 @@ def paint_ground(plan: Plan, looks: dict[Kind, Look], conditions: Conditions, li
     solid = (area == SOLID).astype(np.uint8)
     to_wall = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 3) / GROUND_PPM
     corner = 1.0 - 0.4 * np.exp(-to_wall / 0.22)
-    bright = np.asarray(_enlarged(light, cv2.INTER_LINEAR))
-    color[..., :3] *= bright[:area.shape[0], :area.shape[1]] * corner[..., None]
+    color[..., :3] *= _smooth(light) * corner[..., None]
     return _pyramid(np.clip(color, 0, 255).astype(np.uint8))
 
 
@@ -107,7 +118,7 @@ def paint_ceiling(plan: Plan, conditions: Conditions, light: Floats32,
                   seed: int) -> tuple[Bytes, ...]:
     """Return the ceiling with its panels and lamps, alpha 255 where it is, as a pyramid."""
     rng = np.random.default_rng([seed, 9])
-    area = np.asarray(_enlarged((plan.area_of + 1).astype(np.uint8), cv2.INTER_NEAREST)) - 1
+    area = _areas(plan)
     streets = [i for i, a in enumerate(plan.areas) if a.kind is Kind.STREET]
     inside = (area != SOLID) & ~np.isin(area, streets)
     # A rim over the walls, so that no sky shows in the joint.
@@ -119,8 +130,8 @@ def paint_ceiling(plan: Plan, conditions: Conditions, light: Floats32,
     pitch = round(0.6 * GROUND_PPM)
     lines = ((np.indices(area.shape) % pitch) == 0).any(axis=0)
     color[lines & inside, :3] *= 0.82
-    bounce = np.asarray(_enlarged(cv2.GaussianBlur(light, (0, 0), 3.0), cv2.INTER_LINEAR))
-    color[..., :3] *= 0.3 + 0.55 * bounce[:area.shape[0], :area.shape[1]]
+    bounce = _smooth(np.asarray(cv2.GaussianBlur(light, (0, 0), 3.0), np.float32))
+    color[..., :3] *= 0.3 + 0.55 * bounce
     for lamp, gain in zip(plan.lamps_m, lamp_gains(plan, conditions), strict=True):
         u, v = ((lamp[i] - plan.origin_m[i]) * GROUND_PPM for i in (0, 1))
         half = (0.3 * GROUND_PPM, 0.6 * GROUND_PPM)
@@ -151,4 +162,4 @@ def paint_sky(conditions: Conditions, seed: int) -> Bytes:
     for x in range(w):
         sky[h - skyline[x]:, x] = sky[h - skyline[x]:, x] * 0.6 + np.array([70, 76, 84]) * 0.4
     sky *= conditions.day_gain * np.array(conditions.day_color, np.float32)
-    return np.clip(sky, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(sky, 0, 255), np.uint8)

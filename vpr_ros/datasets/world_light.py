@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much light falls where: ceiling lamps seen past corners, sky, and a sun that casts shadows."""
+"""How much light falls where: lamps seen past corners, the sky, a sun that casts shadows."""
 
 from __future__ import annotations
 

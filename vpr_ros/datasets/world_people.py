@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_conditions import Conditions
 from vpr_ros.datasets.world_plan import Floats, Plan
-from vpr_ros.datasets.world_render import Quad
 from vpr_ros.datasets.world_scene import light_at
+from vpr_ros.datasets.world_shapes import Quad
 from vpr_ros.datasets.world_sprites import person, pyramid
 
 _PHASES = 4

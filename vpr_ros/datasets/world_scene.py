@@ -20,13 +20,13 @@ from vpr_ros.datasets.world_ground import (
     paint_ground,
     paint_sky,
 )
+from vpr_ros.datasets.world_layout import make_plan
 from vpr_ros.datasets.world_light import irradiance
-from vpr_ros.datasets.world_plan import CEILING_M, CELL_M, Face, Kind, Plan, Tag, make_plan
-from vpr_ros.datasets.world_render import Quad, Scene
-from vpr_ros.datasets.world_textures import Bytes, detail_tiles
-from vpr_ros.datasets.world_walls import DAY, Strip, make_looks, paint_inside
+from vpr_ros.datasets.world_plan import CEILING_M, CELL_M, Face, Kind, Plan, Tag
+from vpr_ros.datasets.world_shapes import Quad, Scene
+from vpr_ros.datasets.world_textures import Bytes, Floats32, detail_tiles
+from vpr_ros.datasets.world_walls import Strip, make_looks, paint_inside
 
-Floats32 = NDArray[np.float32]
 _CLEAR_M = 0.95  # nothing stands nearer to a route than this
 
 

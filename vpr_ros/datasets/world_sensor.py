@@ -7,13 +7,11 @@ import math
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_conditions import Conditions
-from vpr_ros.datasets.world_render import Pinhole
-from vpr_ros.datasets.world_textures import Bytes
+from vpr_ros.datasets.world_shapes import Pinhole
+from vpr_ros.datasets.world_textures import Bytes, Floats32
 
-Floats32 = NDArray[np.float32]
 _AIM = 112.0  # the mean grey level that the exposure works towards
 
 

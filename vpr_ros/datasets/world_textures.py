@@ -142,11 +142,11 @@ def detail_tiles(rng: Rng) -> tuple[Bytes, ...]:
     carpet = 128 + 14 * rng.standard_normal((256, 256)).astype(np.float32)
     carpet[:, ::32] -= 10
     gravel = cv2.GaussianBlur(rng.standard_normal((256, 256)).astype(np.float32), (0, 0), 0.8)
-    slabs = 128 + 9 * gravel
+    slabs: Floats32 = (128 + 9 * gravel).astype(np.float32)
     for row, y in enumerate(range(0, 256, 64)):
         for x in range(0, 256, 128):
             left = (x + 64 * (row % 2)) % 256
-            slabs[y:y + 64, left:left + 128] += float(rng.uniform(-16, 16))
+            slabs[y:y + 64, left:left + 128] += np.float32(rng.uniform(-16, 16))
             slabs[y:y + 64, left:left + 2] -= 55
         slabs[y:y + 2] -= 55
     layers = (square + 3 * rng.standard_normal((256, 256)), chips, carpet, 128 + 22 * gravel,
