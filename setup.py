@@ -52,6 +52,7 @@ if 'bdist_wheel' in sys.argv:
 core = [
     'cyclopts>=4',
     'faiss-cpu>=1.7.2',
+    'lz4>=4',
     'matplotlib>=3.5',
     'mcap>=1.1',
     'numpy>=1.21',
@@ -62,6 +63,7 @@ core = [
     'rosbags>=0.11.9',
     'safetensors>=0.4',
     'scipy>=1.8',
+    'zstandard>=0.20',
 ]
 train = [
     'torch==2.13.0',

@@ -122,6 +122,14 @@ def manifest() -> ElementTree.Element:
     return ElementTree.parse(ROOT / 'package.xml').getroot()
 
 
+def imported(files: list[Path]) -> set[str]:
+    """Return the top-level names of all modules that the files import, at any depth."""
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.split('.')[0] for name in
+            plain | {node.module or '' for node in nodes if isinstance(node, ast.ImportFrom)}}
+
+
 def depends(manifest: ElementTree.Element) -> set[str]:
     return {element.text or '' for element in manifest.iter('exec_depend')}
 
@@ -142,13 +150,22 @@ def test_package_xml_is_an_ament_python_package(manifest):
 
 def test_package_xml_names_every_ros_package_in_use(manifest):
     files = [*(ROOT / 'vpr_ros/ros').glob('*.py'), *(ROOT / 'launch').glob('*.py')]
-    used = {name for file in files
-            for name in re.findall(r'^\s*(?:from|import) (\w+)', file.read_text(), re.MULTILINE)}
-    ros = {name for name in used
+    ros = {name for name in imported(files)
            if name.endswith(('_msgs', '_srvs', '_interfaces'))
            or name in ('rclpy', 'launch', 'launch_ros', 'ament_index_python', 'cv_bridge')}
     assert ros
     assert ros <= depends(manifest)
+
+
+EXTRAS = {'torch', 'torchvision', 'torch_pruning', 'openvino', 'onnx'}
+DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'yaml': 'PyYAML'}
+
+
+def test_the_core_requirements_are_what_is_imported():
+    files = [file for file in (ROOT / 'vpr_ros').rglob('*.py') if file.parent.name != 'ros']
+    outside = imported(files) - sys.stdlib_module_names - EXTRAS - {'vpr_ros'}
+    assert {DISTRIBUTIONS.get(name, name) for name in outside} == (
+        pins('core.txt').keys() - {'setuptools', 'wheel'})
 
 
 def pins(file: str) -> dict[str, str]:
