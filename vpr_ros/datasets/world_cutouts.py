@@ -16,7 +16,7 @@ from vpr_ros.datasets.world_textures import Bytes, Floats32
 _NEAR_M = 0.12
 _SEEN_M = 60.0
 _SHADED_M = 16.0
-_SHADOW = 0.55
+_SHADOW, _SHADOW_WIDTH = 0.6, 0.45  # how dark, and how wide for the width of what stands
 
 Ends = tuple[float, float, float, float]  # right and forward of the left end, then the right
 
@@ -42,17 +42,20 @@ def _shade(eye: Eye, camera: Pinhole, ends: Ends, image: Bytes, zbuffer: Floats3
     """Darken the ground around the foot of what stands there."""
     x0, depth, x1, _ = ends
     focal, (cx, cy) = camera.focal_px, camera.center_px
-    column, row = cx + focal * (x0 + x1) / 2 / depth, cy + focal * eye.z_m / depth
-    wide = max(1.0, focal * (x1 - x0) * 0.45 / depth)
-    high = max(1.0, wide * min(1.0, eye.z_m / depth))
-    a, b = max(0, round(column - wide)), min(camera.width_px, round(column + wide) + 1)
-    top, bottom = max(0, round(row - high)), min(camera.height_px, round(row + high) + 1)
+    center, radius = (x0 + x1) / 2, (x1 - x0) * _SHADOW_WIDTH
+    near = max(depth - radius, _NEAR_M)
+    a = max(0, math.floor(cx + focal * min((center - radius) / near,
+                                           (center - radius) / (depth + radius))))
+    b = min(camera.width_px, math.ceil(cx + focal * max((center + radius) / near, (
+        center + radius) / (depth + radius))))
+    top = max(0, math.floor(cy + focal * eye.z_m / (depth + radius)))
+    bottom = min(camera.height_px, math.ceil(cy + focal * eye.z_m / near))
     if a >= b or top >= bottom:
         return
-    y = (np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(row)) / np.float32(high)
-    x = (np.arange(a, b, dtype=np.float32)[None, :] - np.float32(column)) / np.float32(wide)
-    dark = np.float32(_SHADOW) * np.clip(1.0 - x * x - y * y, 0.0, 1.0)
-    dark *= np.abs(zbuffer[top:bottom, a:b] - depth) < 1.0
+    reach = zbuffer[top:bottom, a:b]
+    tangent = (np.arange(a, b, dtype=np.float32) - np.float32(cx)) / np.float32(focal)
+    away = (reach - np.float32(depth)) ** 2 + (reach * tangent[None, :] - np.float32(center)) ** 2
+    dark = np.float32(_SHADOW) * np.clip(1.0 - away / np.float32(radius ** 2), 0.0, 1.0)
     part = image[top:bottom, a:b]
     part[:] = part * (1.0 - dark[..., None])
 
