@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.samples import Samples
@@ -184,7 +185,7 @@ def _between(trajectory: Trajectory, start_ns: int, end_ns: int) -> Trajectory:
                       tuple(row - first for row in trajectory.breaks if first < row < last))
 
 
-def _breaks(stamps_ns: np.typing.NDArray[np.int64],
+def _breaks(stamps_ns: NDArray[np.int64],
             links: Sequence[Trajectory]) -> tuple[int, ...]:
     """Return the rows before which some link passes into another recording."""
     rows = {int(np.searchsorted(stamps_ns, link.stamps_ns[row - 1], 'right'))
