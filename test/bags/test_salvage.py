@@ -360,6 +360,14 @@ def test_compressed_bags_are_salvaged(tmp_path, drive, storage, mode):
     saved = contents(path, salvage=True)
     assert saved.items() <= messages.items()
     assert len(saved) > 100
+    flipped = bytearray(whole)
+    chance = random.Random(3)
+    for _ in range(200):
+        flipped[chance.randrange(len(whole) // 10, len(whole))] ^= 1
+    file.write_bytes(flipped)
+    with pytest.raises(BagError, match='--salvage'):
+        contents(path)
+    saved_from(path)  # whatever it is, it is no crash
 
 
 def test_damaged_poses_are_left_out_of_a_salvaged_bag(tmp_path, drive):

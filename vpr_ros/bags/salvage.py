@@ -110,14 +110,26 @@ class SalvagedBag:
         for scan, entry in self._entries:
             if (entry.topic in topics and (start_ns is None or entry.record_ns >= start_ns)
                     and (stop_ns is None or entry.record_ns < stop_ns)):
-                data = scan.fetch(entry.place)
-                if data[:4] == _ZSTD_MAGIC:  # a bag that was compressed message by message
-                    data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
-                yield Raw(entry.record_ns, entry.topic, data)
+                try:
+                    data = scan.fetch(entry.place)
+                except OSError as error:
+                    raise BagError(f'{self.path} cannot be read on ({error}); '
+                                   'check the disk') from error
+                yield Raw(entry.record_ns, entry.topic, _inflated(data))
 
     def close(self) -> None:
         """Close the files."""
         self._stack.close()
+
+
+def _inflated(data: bytes) -> bytes:
+    """Return a message of a bag that was compressed message by message, or of any other."""
+    if data[:4] != _ZSTD_MAGIC:
+        return data
+    try:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    except zstandard.ZstdError:
+        return b''  # whoever parses it finds it damaged, and counts it
 
 
 def _promised(path: Path) -> int | None:
