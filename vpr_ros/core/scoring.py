@@ -97,10 +97,12 @@ class Report:
 
 
 def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance,
-          frames_without_truth: int = 0, frames_not_decoded: int = 0) -> Report:
+          frames_without_truth: int = 0, frames_not_decoded: int = 0,
+          through: str = 'in process') -> Report:
     """Return the report on `frames` in the order of time.
 
-    `places` (N, 7) are the base poses that the rows of the map stand for.
+    `places` (N, 7) are the base poses that the rows of the map stand for. `through` says in the
+    protocol what the frames went through.
     """
     positive = [tolerance.holds(places, frame.truth) for frame in frames]
     has_match = np.array([bool(row.any()) for row in positive], dtype=bool)
@@ -116,7 +118,7 @@ def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance
         protocol=(f'a place is a positive, and a pose right, within {tolerance.m:g} m and '
                   f'{tolerance.deg:g} deg of the true pose; recall over the frames that have a '
                   'positive, exact search, one picture at a time; latency from encoded message '
-                  'to verdict, in process'),
+                  f'to verdict, {through}'),
         frames=len(frames),
         frames_with_match=int(has_match.sum()),
         frames_without_truth=frames_without_truth,

@@ -47,15 +47,16 @@ def draw(path: Path, places: se3.Array, frames: Sequence[JudgedFrame], report: R
     columns = max(len(pairs), 1)
     with mpl.rc_context({'font.size': 10, 'text.color': _INK, 'axes.labelcolor': _INK,
                          'xtick.color': _INK, 'ytick.color': _INK}):
-        figure = Figure(figsize=(13.0, 9.4), dpi=110, facecolor='white')
+        figure = Figure(figsize=(13.0, 9.8), dpi=110, facecolor='white')
         FigureCanvasAgg(figure)
-        grid = figure.add_gridspec(3, columns, height_ratios=[4.6, 1.0, 1.0], hspace=0.08,
-                                   wspace=0.06, left=0.05, right=0.985, top=0.91, bottom=0.03)
-        _draw_run(figure.add_subplot(grid[0, :]), places, frames, tolerance)
+        run = figure.add_gridspec(1, 1, left=0.05, right=0.985, top=0.91, bottom=0.38)
+        grid = figure.add_gridspec(2, columns, hspace=0.06, wspace=0.06, left=0.05, right=0.985,
+                                   top=0.305, bottom=0.02)
+        _draw_run(figure.add_subplot(run[0]), places, frames, tolerance)
         for column, pair in enumerate(pairs):
-            _draw_image(figure.add_subplot(grid[1, column]), pair.query, pair.color,
+            _draw_image(figure.add_subplot(grid[0, column]), pair.query, pair.color,
                         pair.caption, 'query' if column == 0 else '')
-            _draw_image(figure.add_subplot(grid[2, column]), pair.place, pair.color, '',
+            _draw_image(figure.add_subplot(grid[1, column]), pair.place, pair.color, '',
                         'map' if column == 0 else '')
         figure.suptitle(title, x=0.05, y=0.975, ha='left', fontsize=15, fontweight='bold')
         figure.text(0.05, 0.928, summary(report), ha='left', fontsize=11)
@@ -87,12 +88,12 @@ def _draw_run(axes: Axes, places: se3.Array, frames: Sequence[JudgedFrame],
                   zorder=3, label=f'{text} ({int(of_kind.sum())})')
     axes.add_collection(LineCollection(_errors(frames), colors=_INK, linewidths=0.6, zorder=2))
     axes.set_aspect('equal', adjustable='datalim')
-    axes.set_xlabel('x (m)', labelpad=1)
-    axes.set_ylabel('y (m)', labelpad=1)
+    axes.set_xlabel('x (m)')
+    axes.set_ylabel('y (m)')
     axes.grid(color='#e8edf1', linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
-    axes.legend(loc='upper right', frameon=True, facecolor='white', edgecolor='#e8edf1')
+    axes.legend(loc='upper left', frameon=True, facecolor='white', edgecolor='#e8edf1')
 
 
 def _errors(frames: Sequence[JudgedFrame]) -> list[NDArray[np.float64]]:

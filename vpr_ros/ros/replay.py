@@ -36,7 +36,8 @@ from vpr_ros.errors import BagError, VprError
 from vpr_ros.ros.messages import MATCH_FIELDS
 
 _START_S = 30.0      # the node reads map and model
-_ANSWER_S = 10.0     # a frame unanswered for so long was lost on the way
+_RESEND_S = 1.0      # an image unanswered for so long was lost on the way
+_RESENDS = 10
 _KINDS = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 
 
@@ -231,16 +232,19 @@ def _play(recording: Recording, image: str, odom: str, rate: float, player: Play
 def _send(message: BagMessage, rate: float, player: Player,
           executor: SingleThreadedExecutor) -> int:
     player.send_image(message)
-    if rate == 0.0:
-        _spin(executor, player, message.stamp_ns)
+    for _ in range(_RESENDS if rate == 0.0 else 0):
+        if _spin(executor, player, message.stamp_ns):
+            break
+        player.send_image(message)  # a picture of equal stamp is judged once
     return message.stamp_ns
 
 
-def _spin(executor: SingleThreadedExecutor, player: Player, stamp_ns: int) -> None:
-    """Listen until an image is answered, or lost."""
-    limit_s = time.monotonic() + _ANSWER_S
+def _spin(executor: SingleThreadedExecutor, player: Player, stamp_ns: int) -> bool:
+    """Listen until an image is answered; False when it seems to be lost."""
+    limit_s = time.monotonic() + _RESEND_S
     while not player.has_answer(stamp_ns) and time.monotonic() < limit_s:
         executor.spin_once(timeout_sec=0.05)
+    return player.has_answer(stamp_ns)
 
 
 def main() -> int:

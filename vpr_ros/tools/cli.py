@@ -207,7 +207,8 @@ def model_info(path: Path | None = None, /) -> None:
 
 
 @app.command
-def demo(*, out: Path = Path('demo'), seed: int = 0, force: Annotated[bool, _NO] = False) -> None:
+def demo(*, out: Path = Path('demo'), seed: int = 0, model: Path | None = None,
+         force: Annotated[bool, _NO] = False) -> None:
     """Make a building and two runs through it, map the first, relocalize in the second.
 
     Parameters
@@ -216,11 +217,13 @@ def demo(*, out: Path = Path('demo'), seed: int = 0, force: Annotated[bool, _NO]
         Folder for the bags, the map, the report and the picture.
     seed
         Another seed is another building.
+    model
+        Model folder; left out: the network that ships with this package.
     force
         Replace an existing folder.
     """
     from vpr_ros.tools.demo import run_demo
-    run_demo(out, seed, force, Console())
+    run_demo(out, seed, model, force, Console())
 
 
 @app.command

@@ -21,7 +21,7 @@ from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance, score
 from vpr_ros.core.trajectory_lookup import poses_at
-from vpr_ros.core.types import Describer, Hypothesis, Image, Match, Outcome, Reason
+from vpr_ros.core.types import Hypothesis, Image, Match, Outcome, Reason
 from vpr_ros.datasets.world import building_pair
 from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
@@ -33,13 +33,13 @@ from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
 _PAIRS = 7
 
 
-def run_demo(out: Path, seed: int, force: bool, console: Console) -> Report:
+def run_demo(out: Path, seed: int, model: Path | None, force: bool, console: Console) -> Report:
     """Make two bags, map the first, relocalize in the second; return the report.
 
     Everything is written into the folder `out`, which appears only when all of it is done.
     """
     with new_folder(out, force, VprError) as folder:
-        report = _demo(folder, seed, console)
+        report = _demo(folder, seed, model, console)
     console.print()
     print_report(report, console)
     console.print(f'\n[bold]{summary(report)}[/]\n', highlight=False)
@@ -50,12 +50,12 @@ def run_demo(out: Path, seed: int, force: bool, console: Console) -> Report:
     return report
 
 
-def _demo(folder: Path, seed: int, console: Console) -> Report:
+def _demo(folder: Path, seed: int, model: Path | None, console: Console) -> Report:
     pair = building_pair(seed)
     for name, run in (('mapping_run', pair.mapping), ('query_run', pair.query)):
         console.print(f'recording {name}: {len(run.images)} images on {COMPRESSED}')
         write_run(run, folder / name)
-    describer = load_describer(None)
+    describer = load_describer(model)
     console.print(f'building the map with {describer.card.name}')
     map_folder = folder / 'building.map'
     write_map([folder / 'mapping_run'], map_folder, MapSource(COMPRESSED, POSE), describer,
@@ -65,8 +65,9 @@ def _demo(folder: Path, seed: int, console: Console) -> Report:
     tolerance = Tolerance(pair.tolerance_m, pair.tolerance_deg)
     if find_spec('rclpy') is not None:
         console.print('playing query_run through the relocalizer node, a process of its own')
-        frames = _through_node(query, map_folder, place_map.frame_id)
-        report = score(frames, place_map.poses, tolerance)
+        frames = _through_node(query, map_folder, model, place_map.frame_id)
+        report = score(frames, place_map.poses, tolerance, through='in the node, each image sent '
+                       'once the one before was answered')
     else:
         console.print('rclpy cannot be imported: the same localizer runs in this process instead '
                       'of the node', style='yellow')
@@ -83,11 +84,14 @@ def _demo(folder: Path, seed: int, console: Console) -> Report:
     return report
 
 
-def _through_node(query: Path, map_folder: Path, frame_id: str) -> list[JudgedFrame]:
+def _through_node(query: Path, map_folder: Path, model: Path | None, frame_id: str
+                  ) -> list[JudgedFrame]:
     """Play the bag through the real node; return what it published, with the truth."""
     published = query.parent / 'published.jsonl'
     command = [sys.executable, '-m', 'vpr_ros.ros.replay', str(query), '--map', str(map_folder),
                '--image', COMPRESSED, '--odom', ODOM, '--out', str(published)]
+    if model is not None:
+        command += ['--parameter', f'model:={model.absolute()}']
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise VprError(f'the node could not be run: {(done.stderr or done.stdout)[-600:]}')
