@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpr_ros.core import pose as se3
 from vpr_ros.core.types import Image
@@ -102,8 +103,8 @@ def building_pair(seed: int = 0, view: View | None = None, mapping_day: Conditio
                    '40 degrees of the query; the wing that the map never saw has none')
 
 
-def unmapped(pair: RunPair, beyond_m: float = 3.0) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return for each query image whether the map has nothing within `beyond_m`."""
+def unmapped(pair: RunPair, beyond_m: float = 3.0) -> NDArray[np.bool_]:
+    """Return for each query image (N,) whether the map has nothing within `beyond_m`."""
     near = [float(se3.distance_m(pair.mapping.map_from_base, pose).min())
             for pose in pair.query.map_from_base]
     return np.asarray(np.array(near) > beyond_m)

@@ -13,6 +13,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_atlas import LEVELS_Y
 from vpr_ros.datasets.world_cutouts import draw_quads
@@ -174,8 +175,7 @@ class Renderer:
         return np.float32(0.5) + above_m * (np.float32(self._camera.focal_px) / wall.depth)
 
 
-def _blended(under: Bytes, over: Bytes, where: np.ndarray[tuple[int, int], np.dtype[np.bool_]],
-             cover: Floats32) -> Bytes:
+def _blended(under: Bytes, over: Bytes, where: NDArray[np.bool_], cover: Floats32) -> Bytes:
     """Return `over` where asked, else `under`, mixed in the pixels that the edge cuts."""
     image = np.where(where[..., None], over, under)
     edge = np.nonzero((cover > 0.0) & (cover < 1.0))
