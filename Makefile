@@ -30,7 +30,7 @@ quietly = $(1) > $(LOG) 2>&1 || { cat $(LOG); exit 1; }
 .DELETE_ON_ERROR:
 
 demo: $(call stamp,core) $(PACKAGE)
-	@$(MAKE) --no-print-directory $(call stamp,ros) || \
+	@$(MAKE) -s $(call stamp,ros) || \
 		echo 'The ROS wheels do not install here: the demo goes on without ROS.'
 	@$(BIN)/vpr demo --out demo --force
 

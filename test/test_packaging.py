@@ -72,7 +72,8 @@ def test_the_wheel_ships_the_default_model(wheel):
     inside = zipfile.ZipFile(wheel)
     shipped = {Path(name).name: inside.getinfo(name).file_size for name in inside.namelist()
                if name.startswith('vpr_ros/nets/default_model/')}
-    assert shipped.keys() >= {'card.json', 'model.onnx', 'weights.safetensors'}
+    assert shipped.keys() >= {'card.json', 'manifest.json', 'model.onnx',
+                              'weights.safetensors'}
     assert shipped['model.onnx'] <= 12 * 1024 ** 2
 
 
