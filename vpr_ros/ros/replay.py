@@ -19,7 +19,7 @@ import sys
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 import numpy as np
@@ -73,6 +73,8 @@ class Player(Node):
         self._odometry = self.create_publisher(Odometry, 'odom', 100)
         self._kind = _KINDS[kind]
         self.answers: dict[int, Answer] = {}
+        self.odometry_heard = False    # by the node, which says so in its diagnostics
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         for message, name, act in (
                 (PoseWithCovarianceStamped, 'pose', self._on_pose),
                 (PoseArray, 'hypotheses', self._on_hypotheses),
@@ -101,6 +103,12 @@ class Player(Node):
         if answer is None or not answer.status or not answer.matches:
             return False
         return answer.pose is not None or answer.status['reason'] != 'accepted'
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            for item in status.values:
+                if item.key == 'odometry received':
+                    self.odometry_heard = self.odometry_heard or int(item.value) > 0
 
     def _of(self, message: Any) -> Answer:
         stamp = message.header.stamp
@@ -176,8 +184,13 @@ def replay(bags: Sequence[Path], map_folder: Path, image: str, odom: str, out: P
         executor = SingleThreadedExecutor()
         executor.add_node(player)
         try:
-            with relocalizer(map_folder, parameters) as process:
+            # Who sends an image only after its odometry can wait for the latter to get through.
+            patient = ['odom_wait_s:=2.0'] if odom and rate == 0.0 else []
+            with relocalizer(map_folder, [*patient, *parameters]) as process:
                 _until(executor, player.is_connected, process)
+                if odom:
+                    first = next(iter(recording.messages([odom])))
+                    _until(executor, lambda: _is_heard(player, first), process)
                 sent = _play(recording, image, odom, rate, player, executor)
         finally:
             executor.shutdown()
@@ -188,6 +201,13 @@ def replay(bags: Sequence[Path], map_folder: Path, image: str, odom: str, out: P
         for stamp_ns in answered:
             lines.write(json.dumps(player.answers[stamp_ns].record(stamp_ns)) + '\n')
     return len(sent), len(answered)
+
+
+def _is_heard(player: Player, odometry: BagMessage) -> bool:
+    """Say whether the node hears odometry; until then send the first one, which may come twice."""
+    if not player.odometry_heard:
+        player.send_odometry(odometry)
+    return player.odometry_heard
 
 
 def _until(executor: SingleThreadedExecutor, is_done: Any,

@@ -63,9 +63,11 @@ class MapSummary:
     images: FrameCount
     without_pose: int
     mounted: bool      # whether the recording told how the camera is mounted
+    salvaged: tuple[str, ...] = ()   # what was got out of bags that were cut short
 
     def lines(self) -> Iterator[str]:
         """Yield what a person should know."""
+        yield from self.salvaged
         yield f'{self.places} places'
         if self.images.skipped:
             yield str(self.images)
@@ -113,7 +115,8 @@ def build_map(recording: Recording, source: MapSource, describer: Describer
         sessions=tuple(path.name for path in recording.paths),
         thumbnails=tuple(thumbnails),
         topics={source.camera: source.image}, pose_source=source.pose)
-    return place_map, MapSummary(len(places), count, chosen.without_pose, mount is not None)
+    return place_map, MapSummary(len(places), count, chosen.without_pose, mount is not None,
+                                 salvaged(recording))
 
 
 _NO_IMAGE: Image = np.zeros((0, 0, 3), dtype=np.uint8)
@@ -157,6 +160,14 @@ def _decoded(chosen: Iterator[tuple[LazyFrame, se3.Array]], count: FrameCount
             continue
         count.read += 1
         yield _Place(image.bag, pose, frame)
+
+
+def salvaged(recording: Recording) -> tuple[str, ...]:
+    """Return a line for each bag that was cut short, and for messages that were damaged."""
+    lines = [f'salvaged {report}' for report in recording.reports]
+    lines += [f'{count} damaged messages on {topic} were left out'
+              for topic, count in recording.damaged.items()]
+    return tuple(lines)
 
 
 def thumbnail(image: Image) -> bytes:

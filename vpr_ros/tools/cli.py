@@ -152,9 +152,8 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
     evaluation = write_evaluation(bags, map, out, load_describer(model, threads),
                                   read_config(params), source, tolerance, salvage, force)
     console = Console()
-    if evaluation.problem:
-        console.print(f'{evaluation.report.frames_not_decoded} images were skipped; the first '
-                      f'because {evaluation.problem}', style='yellow')
+    for remark in evaluation.remarks:
+        console.print(remark, style='yellow')
     print_report(evaluation.report, console)
     console.print(f'report written: {out}', highlight=False)
 
@@ -186,9 +185,12 @@ def model_import(state_dict: Path, /, *, out: Path, backbone: str, cut: str, agg
     force
         Replace an existing folder.
     """
-    from vpr_ros.tools.import_model import import_model
-    card = import_model(state_dict, out, backbone, cut, aggregator, grid, size,
-                        name or out.name, force)
+    from vpr_ros.core.card import Preprocessing
+    from vpr_ros.nets.model_import import import_torchvision
+    args = {'grid': grid} if aggregator == 'grid' else {}
+    card = import_torchvision(state_dict, backbone, cut, aggregator, out, aggregator_args=args,
+                              preprocessing=Preprocessing(size, size), name=name or out.name,
+                              force=force)
     Console().print(f'{card.name}: {card.dim}-d, {card.digest[:12]}, written to {out}',
                     highlight=False)
 

@@ -29,6 +29,7 @@ from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance, score
 from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Camera, Describer, Frame, Outcome, Trajectory
 from vpr_ros.errors import BagError, FrameError, MapError, VprError
+from vpr_ros.tools.build_map import salvaged
 from vpr_ros.tools.progress import progress
 
 _AHEAD = 8
@@ -71,8 +72,7 @@ class Evaluation:
 
     report: Report
     frames: tuple[JudgedFrame, ...]
-    odometry_used: bool
-    problem: str           # why the first image that could not be decoded could not
+    remarks: tuple[str, ...]   # what was salvaged, and which images could not be decoded
 
 
 def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
@@ -109,7 +109,8 @@ def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
         raise BagError(_nothing(asked.image, asked.pose, without_truth, count))
     report = score(frames, localizer.poses_seen_by(asked.camera), tolerance, without_truth,
                    count.skipped)
-    return Evaluation(report, tuple(frames), bool(asked.odom), count.first_problem)
+    remarks = (*salvaged(recording), *((str(count),) if count.skipped else ()))
+    return Evaluation(report, tuple(frames), remarks)
 
 
 class _Odometry:

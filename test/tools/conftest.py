@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vpr_ros.bags.writer import BagWriter
+from vpr_ros.core import pose as se3
+
+MOUNT = se3.checked([0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5])
+
+
+@pytest.fixture
+def drive(tmp_path, toy_picture):
+    """Record a drive along x, a picture and a pose each half meter: `drive(name, xs) -> bag`."""
+    def record(name, xs, start_s=0.0, mount=MOUNT, storage='mcap', odom=True, spoil=(),
+               pose_delay_s=0.0) -> Path:
+        path = tmp_path / name
+        with BagWriter(path, storage) as bag:
+            if mount is not None:
+                bag.tf_static(round(start_s * 1e9), [('base_link', 'eye', mount)])
+            for row, x in enumerate(xs):
+                stamp_ns = round((start_s + row) * 1e9)
+                late_ns = stamp_ns + round(pose_delay_s * 1e9)
+                bag.pose_stamped('/pose', late_ns, se3.from_xy_yaw(float(x), 0.0, 0.0))
+                if odom:
+                    bag.odometry('/odom', stamp_ns, se3.from_xy_yaw(float(row) / 2, 0.0, 0.0))
+                if row in spoil:
+                    bag.image_bytes('/image', stamp_ns, 16, 16, 'rgb8', 48, b'short', 'eye')
+                else:
+                    bag.image('/image', stamp_ns, toy_picture(float(x)), 'eye')
+        return path
+    return record
+
+
+@pytest.fixture
+def halves():
+    """Positions half a meter apart."""
+    return lambda first, last: np.arange(first, last, 0.5)
