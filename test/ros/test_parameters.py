@@ -77,7 +77,8 @@ def test_what_the_method_refuses_is_refused():
     ({'threads': -1}, 'threads is -1'),
     ({'debug_places': 0}, 'debug_places is 0; it must be at least 1'),
     ({'cameras': ()}, 'cameras is empty'),
-    ({'cameras': ('',)}, 'cameras is empty'),
+    ({'cameras': ('',)}, "cameras: '' cannot be part of a topic"),
+    ({'cameras': ('a', '2b')}, "cameras: '2b' cannot be part of a topic"),
     ({'cameras': ('a', 'a')}, 'cameras names one twice: a, a'),
 ])
 def test_values_that_make_no_sense_are_refused(changes, message):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import re
 from typing import Any
 
 from vpr_ros.errors import VprError
@@ -59,7 +60,11 @@ class NodeConfig:
                 raise VprError(f'{name} is {getattr(self, name)}; it must not be negative')
         if self.debug_places < 1:
             raise VprError(f'debug_places is {self.debug_places}; it must be at least 1')
-        if not self.cameras or not all(self.cameras):
+        if not self.cameras:
             raise VprError("cameras is empty; name at least one, such as ['camera']")
+        for name in self.cameras:
+            if not re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', name):
+                raise VprError(f'cameras: {name!r} cannot be part of a topic; use letters, '
+                               'digits and underscores, and a letter first')
         if len(set(self.cameras)) != len(self.cameras):
             raise VprError(f'cameras names one twice: {", ".join(self.cameras)}')

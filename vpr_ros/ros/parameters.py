@@ -9,11 +9,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.exceptions import (
-    InvalidParameterException,
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -83,7 +79,7 @@ def declare_mounts(node: Node, cameras: Iterable[str]) -> tuple[Camera, ...]:
     """Declare `base_from_camera.<name>` for each camera, and return the cameras.
 
     Seven numbers x y z qx qy qz qw; not set, the mount is None: as the map has it.
-    Raises VprError for a name that cannot be one of a parameter, and for what is no pose.
+    Raises VprError for what is no pose.
     """
     mounted = []
     for camera in cameras:
@@ -93,11 +89,7 @@ def declare_mounts(node: Node, cameras: Iterable[str]) -> tuple[Camera, ...]:
             text = ParameterDescriptor(
                 description=f'mount of {camera}: x y z (m) qx qy qz qw; not set: as in the map',
                 dynamic_typing=True)
-            try:
-                node.declare_parameter(name, None, text)
-            except InvalidParameterException as error:
-                raise VprError(f'cameras: {camera!r} cannot be part of a parameter name; '
-                               'use letters, digits and underscores') from error
+            node.declare_parameter(name, None, text)
         mounted.append(Camera(camera, _mount(name, node.get_parameter(name).value)))
     return tuple(mounted)
 

@@ -13,11 +13,10 @@ from typing import Any
 
 from nav_msgs.msg import Odometry
 from nav_msgs.srv import LoadMap
-import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
@@ -52,14 +51,14 @@ class RelocalizerNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         """Take the options of LifecycleNode; VprError for a parameter of the wrong type."""
         super().__init__('relocalizer', **options)
-        parameters.declare(self, NodeConfig)
-        parameters.declare(self, LocalizerConfig)
         self._pipeline: Pipeline | None = None           # while configured
         self._worker: Worker | None = None               # while active
         self._cameras: dict[str, CameraInput] = {}       # while active
         # A service waits for the worker, and a group admits nobody while one of its callbacks
         # waits: so the services have one to themselves, and images keep coming.
         self._waiting = MutuallyExclusiveCallbackGroup()
+        parameters.declare(self, NodeConfig)
+        parameters.declare(self, LocalizerConfig)
         self.add_on_set_parameters_callback(self._on_parameters)
 
     @property
@@ -142,9 +141,6 @@ class RelocalizerNode(LifecycleNode):
         folder = map_folder(config.map)
         describer = load_describer(Path(config.model).expanduser() if config.model else None,
                                    config.threads)
-        # The first run of an engine takes several times as long as those that follow.
-        size = describer.card.preprocessing
-        describer.describe([np.zeros((size.height_px, size.width_px, 3), np.uint8)])
         return Setup(config, thresholds, cameras, decode, describer), folder
 
     def _stop(self) -> None:
@@ -269,23 +265,26 @@ def main(args: Sequence[str] | None = None) -> int:
     # and the terminal both send SIGINT), so there is one that does nothing.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    node, executor = None, None
     try:
         rclpy.init(args=None if args is None else list(args))
+    except RuntimeError as error:  # RCLError: a parameter file that is none, a broken remapping
+        get_logger('relocalizer').fatal(str(error))
+        return 2
+    node, executor = None, SingleThreadedExecutor()
+    try:
         node = RelocalizerNode()
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
         if node.starts_itself and not node.start():
             return 2 if rclpy.ok() else 0  # 0: a signal came while it was starting
         executor.spin()
-    except ExternalShutdownException:
-        pass
     except VprError as error:
         get_logger('relocalizer').fatal(str(error))
         return 2
+    except Exception:  # ExternalShutdownException, or what a signal has cut short
+        if rclpy.ok():
+            raise
     finally:
-        if executor is not None:
-            executor.shutdown()
+        executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
