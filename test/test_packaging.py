@@ -74,7 +74,7 @@ def test_the_wheel_ships_the_default_model(wheel):
                if name.startswith('vpr_ros/nets/default_model/')}
     assert shipped.keys() >= {'card.json', 'manifest.json', 'model.onnx',
                               'weights.safetensors'}
-    assert shipped['model.onnx'] <= 12 * 1024 ** 2
+    assert shipped['model.onnx'] <= 12e6
 
 
 def test_share_is_where_ros_looks(prefix):
