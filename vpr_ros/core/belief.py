@@ -30,7 +30,7 @@ class BeliefConfig:
     enter_probability: float = 0.10    # per step: it comes (back) to somewhere in the map
     odometry_error: float = 0.10       # standard deviation, as a share of the distance driven
     heading_error_rad: float = 0.35    # standard deviation between a place's heading and ours
-    max_speed_mps: float = 1.0         # reach of the robot where odometry is silent
+    max_speed_mps: float = 1.5         # reach of the robot where odometry is silent
 
     def __post_init__(self) -> None:
         for name in ('leave_probability', 'enter_probability'):
@@ -86,13 +86,14 @@ class Belief:
         source = np.flatnonzero(self._probabilities > _NEGLIGIBLE)
         mass = self._probabilities[source]
         if before_from_now is None:
-            goal = self._poses[source]
-            sigma_m = self.spacing_m / 2 + config.max_speed_mps * elapsed_s / 2
+            goal, sigma_m = self._poses[source], self.spacing_m / 2
+            reach_m = config.max_speed_mps * elapsed_s
         else:
             goal = se3.compose(self._poses[source], before_from_now)
             driven_m = float(np.linalg.norm(before_from_now[:3]))
             sigma_m = math.hypot(self.spacing_m / 2, config.odometry_error * driven_m)
-        target, weight = self._spread(goal, sigma_m)
+            reach_m = 0.0
+        target, weight = self._spread(goal, reach_m, sigma_m)
         arriving = weight.sum(axis=1)
         # A place whose goal lies beside the map sends its mass to unknown, in proportion.
         staying = np.minimum(arriving, 1.0) * (1.0 - config.leave_probability) * mass
@@ -106,15 +107,21 @@ class Belief:
         self._log_likelihood = np.zeros(len(self._poses))
         self._condition()
 
-    def _spread(self, goal: se3.Array, sigma_m: float) -> tuple[NDArray[np.int64],
-                                                               NDArray[np.float64]]:
-        """Return the states near each goal (K, n) and their weights; 1 on the very spot."""
+    def _spread(self, goal: se3.Array, reach_m: float, sigma_m: float
+                ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the states near each goal (K, n) and their weights.
+
+        A weight is 1 within `reach_m` and falls as a normal density beyond: a robot of unknown
+        speed is as likely to have driven on as to have stayed.
+        """
         count = min(_NEIGHBORS, len(self._poses))
-        near = self._tree.query(goal[:, :3], k=count, distance_upper_bound=3.0 * sigma_m)
+        near = self._tree.query(goal[:, :3], k=count,
+                                distance_upper_bound=reach_m + 3.0 * sigma_m)
         distance_m, target = (np.asarray(part).reshape(len(goal), -1) for part in near)
         found = np.minimum(target, len(self._poses) - 1)
         turn_rad = se3.angle_rad(goal[:, None, :], self._poses[found])
-        weight = np.exp(-0.5 * (distance_m / sigma_m) ** 2
+        beyond_m = np.maximum(distance_m - reach_m, 0.0)
+        weight = np.exp(-0.5 * (beyond_m / sigma_m) ** 2
                         - 0.5 * (turn_rad / self._config.heading_error_rad) ** 2)
         weight[np.isinf(distance_m)] = 0.0
         return target, weight

@@ -43,8 +43,12 @@ class Cluster:
 
 
 def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.float64],
-             spacing_m: float) -> tuple[Cluster, ...]:
-    """Return the clusters of the belief, most probable first."""
+             evidence: NDArray[np.float64], spacing_m: float) -> tuple[Cluster, ...]:
+    """Return the clusters of the belief, most probable first.
+
+    The belief (M,) says which cluster; within it the last picture's `evidence` (M,) says once
+    more where, since a belief that is fed for some time lags behind a robot that drives.
+    """
     count = min(_CANDIDATES, len(probabilities))
     order = np.argpartition(-probabilities, count - 1)[:count]
     order = order[np.argsort(-probabilities[order], kind='stable')]
@@ -58,14 +62,17 @@ def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.
         left &= ~near
         if probabilities[members].sum() < _WORTH:
             break
-        found.append(_cluster(members, poses[members], probabilities[members], spacing_m))
+        sharp = probabilities[members] * np.exp(evidence[members] - evidence[members].max())
+        found.append(Cluster(members, *_mean(poses[members], sharp, spacing_m),
+                             float(probabilities[members].sum())))
     found.sort(key=lambda cluster: -cluster.probability)
     return tuple(found[:_KEEP])
 
 
-def _cluster(members: NDArray[np.int64], poses: se3.Array,
-             probabilities: NDArray[np.float64], spacing_m: float) -> Cluster:
-    weight = probabilities / probabilities.sum()
+def _mean(poses: se3.Array, weights: NDArray[np.float64], spacing_m: float
+          ) -> tuple[se3.Array, NDArray[np.float64]]:
+    """Return the weighted mean of poses (n, 7), and its covariance (6, 6)."""
+    weight = weights / weights.sum()
     position = weight @ poses[:, :3]
     signs = np.sign(poses[:, 3:] @ poses[0, 3:])
     quaternion = weight @ (poses[:, 3:] * np.where(signs == 0.0, 1.0, signs)[:, None])
@@ -79,4 +86,4 @@ def _cluster(members: NDArray[np.int64], poses: se3.Array,
     # A place stands for all that lies within half a spacing of it (uniform: s^2 / 12).
     covariance[:3, :3] += np.eye(3) * (spacing_m ** 2 / 12.0 + _FLOOR_M ** 2)
     covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD ** 2
-    return Cluster(members, pose, covariance, float(probabilities.sum()))
+    return pose, covariance

@@ -100,6 +100,7 @@ class Localizer:
         """Forget where the robot was."""
         self._belief.reset()
         self._step: _Step | None = None
+        self._found: tuple[Cluster, ...] = ()
         self._newest_ns: int | None = None
 
     def reconfigure(self, config: LocalizerConfig) -> None:
@@ -135,7 +136,8 @@ class Localizer:
         evidence = self._remember(frame, descriptor, matches, odom_from_base)
         # 4. Doubt: only a hypothesis that has earned it leaves as a pose.
         found = clusters(self._config.cluster, self._viewpoints.poses,
-                         self._belief.probabilities, self._belief.spacing_m)
+                         self._belief.probabilities, evidence, self._belief.spacing_m)
+        self._found = found
         reason = self._judge(found, evidence)
         timing = Timing((described - started) * 1e3, (searched - described) * 1e3,
                         (perf_counter() - searched) * 1e3)
@@ -194,8 +196,7 @@ class Localizer:
                    odom_from_base: se3.Array | None) -> None:
         motion = _motion(step, odom_from_base)
         elapsed_s = min((frame.stamp_ns - step.stamp_ns) * 1e-9, _LONGEST_STEP_S)
-        found = clusters(self._config.cluster, self._viewpoints.poses,
-                         self._belief.probabilities, self._belief.spacing_m)
+        found = self._found  # in the last frame before the step
         best = found[0].pose if found and found[0].probability > 0.5 else None
         held = step.held + 1 if best is not None and self._goes_on(step, best) else 0
         self._belief.move(motion, elapsed_s)
