@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Teach a small network, from random weights, to see as a large one does: one loop, top to bottom.
+"""Teach a small network, from random weights, to see as a large one: one loop, top to bottom.
 
 `python -m vpr_ros.compress.distill --config config/distill.yaml --shared ../shared --out DIR`
+makes the default model (see `distill_default.py`); this file is the method.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import os
 from pathlib import Path
 import time
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,60 +25,50 @@ import torch.nn.functional as F
 
 from vpr_ros.compress.distill_augment import make_view
 from vpr_ros.compress.distill_config import DistillConfig
+from vpr_ros.compress.distill_student import Student
 from vpr_ros.compress.distill_teacher import Basis, as_input, teacher_maps
 from vpr_ros.core.types import Image
 from vpr_ros.errors import ModelError
-from vpr_ros.nets.network import channels_of
-from vpr_ros.nets.torchvision_models import build_backbone
+
+ModuleT = TypeVar('ModuleT', bound=nn.Module)
 
 CHECKPOINT = 'student.pt'
+_BASIS_VIEWS = 1024
 _BASIS_STREAM = 1 << 30  # a round number that no round has
-
-
-class Student(nn.Module):
-    """A backbone and a 1x1 convolution onto the teacher's channels."""
-
-    def __init__(self, config: DistillConfig, channels: int) -> None:
-        super().__init__()
-        self.backbone = build_backbone(config.backbone, config.cut, config.width_mult)
-        self.project = nn.Conv2d(channels_of(self.backbone), channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, C, h, w)."""
-        out: Tensor = self.project(self.backbone(x))
-        return out
 
 
 @dataclass(frozen=True)
 class Distilled:
-    """A student with its averaged weights, the basis that it speaks in, and what it took."""
+    """A student with its averaged weights, and what it took."""
 
     student: Student
-    basis: Basis
     steps: int
     seconds: float
 
 
-def distill(config: DistillConfig, teacher: nn.Module, images: Sequence[Image],
-            folder: Path, seed: int, say: Callable[[str], None] = print) -> Distilled:
+def distill(config: DistillConfig, teacher: nn.Module, images: Sequence[Image], folder: Path,
+            seed: int, say: Callable[[str], None] = print) -> Distilled:
     """Return a student of `teacher` after `config.rounds` rounds over views of `images`.
 
+    `teacher` maps (B, 3, H, W) to (B, C, h, w), as the student's backbone does in h and w.
     After each round `folder/student.pt` is replaced; a second call goes on from it and ends with
-    the same weights as an uninterrupted one.  Raises ModelError for a checkpoint of another
-    student.
+    the same weights as an uninterrupted one.  Two threads, whatever torch is set to.
+    Raises ModelError for a checkpoint of another student.
     """
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
 
     # 1. The basis: axes of the teacher's answers on views.
     torch.manual_seed(seed)
-    teacher = teacher.eval().to(memory_format=torch.channels_last)
-    first = _views(images, config.input_px, min(config.views, 1024), (seed, _BASIS_STREAM))
-    basis = Basis.fit(teacher_maps(teacher, first), config.whitening)
+    teacher = _channels_last(teacher.eval())
+    views = _views(images, config.input_px, min(config.views, _BASIS_VIEWS),
+                   (seed, _BASIS_STREAM))
+    basis = Basis.fit(teacher_maps(teacher, views), config.whitening)
 
     # 2. The student, a slow average of it, and its optimizer; or as the checkpoint left them.
-    student = Student(config, len(basis.mean)).to(memory_format=torch.channels_last)
+    student = _channels_last(Student(config, len(basis.mean)))
     average = Student(config, len(basis.mean))
     average.load_state_dict(student.state_dict())
     optimizer = torch.optim.AdamW(_groups(student, config.weight_decay), lr=config.learning_rate)
@@ -84,7 +76,6 @@ def distill(config: DistillConfig, teacher: nn.Module, images: Sequence[Image],
     if checkpoint.exists():
         done, seconds, basis = _resume(checkpoint, student, average, optimizer)
         say(f'going on after round {done}')
-
     total = config.rounds * config.steps_per_round
 
     def prepare(number: int) -> tuple[NDArray[np.uint8], Tensor]:
@@ -97,13 +88,13 @@ def distill(config: DistillConfig, teacher: nn.Module, images: Sequence[Image],
 
     # One thread teaches while another prepares the next round: on busy cores two threads that
     # need not wait for each other do far more than two that share every operation.
-    torch.set_num_threads(1)
     with ThreadPoolExecutor(1) as ahead:
-        upcoming = ahead.submit(prepare, done)
+        upcoming = ahead.submit(prepare, done) if done < config.rounds else None
         for number in range(done, config.rounds):
             start = time.monotonic()
             # 3. A round's views, each answered once by the teacher.
-            views, target = upcoming.result()
+            assert upcoming is not None
+            pixels, target = upcoming.result()
             if number + 1 < config.rounds:
                 upcoming = ahead.submit(prepare, number + 1)
 
@@ -118,28 +109,28 @@ def distill(config: DistillConfig, teacher: nn.Module, images: Sequence[Image],
                     group['lr'] = config.learning_rate * rate(step / total, config.warmup)
                 rows = order[i * config.batch:(i + 1) * config.batch]
                 with torch.autocast('cpu', torch.bfloat16):
-                    answer = student(as_input(views[rows]))
+                    answer = student(as_input(pixels[rows]))
                 loss = disagreement(answer.float(), target[torch.from_numpy(rows)].float(),
                                     config.channels)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                _follow(average, student, min(config.ema, (1 + step) / (10 + step)))
+                average.follow(student, min(config.ema, (1 + step) / (10 + step)))
                 losses += loss.item()
 
             # 5. What a kill would lose is at most one round.
             seconds += time.monotonic() - start
             _save(checkpoint, number + 1, seconds, basis, student, average, optimizer)
-            say(f'round {number + 1}/{config.rounds}  {views.shape[1]} px  '
+            say(f'round {number + 1}/{config.rounds}  {pixels.shape[1]} px  '
                 f'loss {losses / config.steps_per_round:.4f}  {seconds / 60:.1f} min')
-    return Distilled(average.eval(), basis, total, seconds)
+    return Distilled(average.eval(), total, seconds)
 
 
 def disagreement(answer: Tensor, target: Tensor, channels: int) -> Tensor:
     """Return 1 - cosine: at every position, and of the whole map (how strong positions are).
 
     Over all channels and over the first `channels`, which are those that are kept at the end.
-    (B, C, h, w) each -> scalar.
+    (B, C, h, w) each -> scalar in [0, 8].
     """
     def distance(a: Tensor, b: Tensor) -> Tensor:
         here = F.cosine_similarity(a, b, dim=1).mean()
@@ -162,6 +153,11 @@ def _views(images: Sequence[Image], size_px: int, count: int,
             for i in range(count)]
 
 
+def _channels_last(module: ModuleT) -> ModuleT:
+    """Return the module with the memory layout that CPUs convolve fastest in."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def _groups(student: nn.Module, decay: float) -> list[dict[str, object]]:
     """Return optimizer groups: only weights of convolutions decay, no norm and no bias."""
     weights = [p for p in student.parameters() if p.ndim > 1]
@@ -169,19 +165,8 @@ def _groups(student: nn.Module, decay: float) -> list[dict[str, object]]:
     return [{'params': weights, 'weight_decay': decay}, {'params': others, 'weight_decay': 0.0}]
 
 
-def _follow(average: nn.Module, student: nn.Module, keep: float) -> None:
-    """Move the average towards the student, running statistics of batch norms included."""
-    with torch.no_grad():
-        for slow, fast in zip(average.state_dict().values(), student.state_dict().values(),
-                              strict=True):
-            if slow.is_floating_point():
-                slow.lerp_(fast, 1.0 - keep)
-            else:
-                slow.copy_(fast)
-
-
-def _save(path: Path, done: int, seconds: float, basis: Basis, student: nn.Module,
-          average: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _save(path: Path, done: int, seconds: float, basis: Basis, student: Student,
+          average: Student, optimizer: torch.optim.Optimizer) -> None:
     """Replace the checkpoint in one rename, so that there always is a whole one."""
     part = path.with_suffix('.part')
     torch.save({'done': done, 'seconds': seconds, 'mean': basis.mean, 'axes': basis.axes,
@@ -190,7 +175,7 @@ def _save(path: Path, done: int, seconds: float, basis: Basis, student: nn.Modul
     os.replace(part, path)
 
 
-def _resume(path: Path, student: nn.Module, average: nn.Module,
+def _resume(path: Path, student: Student, average: Student,
             optimizer: torch.optim.Optimizer) -> tuple[int, float, Basis]:
     """Load a checkpoint into the three; return rounds done, seconds spent and the basis."""
     try:
@@ -199,6 +184,11 @@ def _resume(path: Path, student: nn.Module, average: nn.Module,
         average.load_state_dict(state['average'])
         optimizer.load_state_dict(state['optimizer'])
         return int(state['done']), float(state['seconds']), Basis(state['mean'], state['axes'])
-    except Exception as error:
+    except Exception as error:  # torch raises many kinds on damaged files
         raise ModelError(f'{path} is damaged or of another student ({error}); '
                          'remove it or choose another folder') from error
+
+
+if __name__ == '__main__':
+    from vpr_ros.compress.distill_default import main
+    main()

@@ -9,6 +9,7 @@ see by looking at noise, NeurIPS 2021 (dead leaves).  Here leaves are cut from t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,8 +42,8 @@ def _crop(images: Sequence[Image], height: int, width: int, rng: np.random.Gener
     w = int(np.clip(side * np.sqrt(stretch), 16, cols))
     y, x = int(rng.integers(rows - h + 1)), int(rng.integers(cols - w + 1))
     shrinks = h > height and w > width
-    part = cv2.resize(image[y:y + h, x:x + w], (width, height),
-                      interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    part = _bytes(cv2.resize(image[y:y + h, x:x + w], (width, height), interpolation=how))
     if rng.random() < 0.5:
         part = part[:, ::-1]
     if rng.random() < 0.4:
@@ -60,8 +61,8 @@ def _warp(image: Image, rng: np.random.Generator) -> Image:
     moved = (corners - middle) @ turn.T * rng.uniform(0.8, 1.3) + middle
     moved += rng.uniform(-0.15, 0.15, (4, 2)) * (width, height)
     homography = cv2.getPerspectiveTransform(corners, moved.astype(np.float32))
-    return cv2.warpPerspective(image, homography, (width, height),
-                               borderMode=cv2.BORDER_REFLECT_101)
+    return _bytes(cv2.warpPerspective(image, homography, (width, height),
+                                      borderMode=cv2.BORDER_REFLECT_101))
 
 
 def _patchwork(images: Sequence[Image], height: int, width: int, depth: int,
@@ -113,7 +114,7 @@ def _shade(height: int, width: int, rng: np.random.Generator) -> Image:
     corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
     if rng.random() < 0.5:
         corners = np.broadcast_to(corners[:1, :1], (2, 2, 3)).copy()
-    return cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
+    return _bytes(cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _recolor(image: Image, rng: np.random.Generator, share: float) -> Image:
@@ -125,14 +126,15 @@ def _recolor(image: Image, rng: np.random.Generator, share: float) -> Image:
         mixing = mixing + rng.normal(0.0, 0.15, (3, 3))
         if rng.random() < 0.2:
             mixing = np.tile(rng.dirichlet((2.0, 4.0, 1.0)), (3, 1))
-        image = cv2.transform(image, mixing / np.maximum(mixing.sum(axis=1, keepdims=True), 0.3))
+        mixing /= np.maximum(mixing.sum(axis=1, keepdims=True), 0.3)
+        image = _bytes(cv2.transform(image, mixing))
     level = np.linspace(0.0, 1.0, 256)[:, None] ** np.exp(rng.normal(0.0, 0.3))
     gain = rng.uniform(0.6, 1.4) * np.exp(rng.normal(0.0, 0.08, 3))
     curve = (level - 0.5) * gain + 0.5 + rng.normal(0.0, 0.12)
     if rng.random() < 0.03:
         curve = 1.0 - curve
     table = (np.clip(curve, 0.0, 1.0) * 255).astype(np.uint8)
-    return cv2.LUT(image, table[None])
+    return _bytes(cv2.LUT(image, table[None]))
 
 
 def _degrade(image: Image, rng: np.random.Generator) -> Image:
@@ -145,11 +147,17 @@ def _degrade(image: Image, rng: np.random.Generator) -> Image:
         scale = cv2.resize(light, (size, size), interpolation=cv2.INTER_CUBIC)
         image = np.clip(image * scale[..., None], 0, 255).astype(np.uint8)
     if rng.random() < 0.15:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
+        image = _bytes(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8)))
     if rng.random() < 0.2:
         noise = rng.standard_normal((size, size, 3), np.float32) * rng.uniform(2.0, 14.0)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.15:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 80))]
-        image = cv2.imdecode(cv2.imencode('.jpg', image, quality)[1], cv2.IMREAD_COLOR)
+        encoded = cv2.imencode('.jpg', image, quality)[1]
+        image = _bytes(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     return image
+
+
+def _bytes(picture: Any) -> Image:
+    """Return what OpenCV gave, which keeps the type of its input, as the uint8 image it is."""
+    return np.asarray(picture, np.uint8)

@@ -26,10 +26,10 @@ class DistillConfig:
     # the input size of use, and that of training: `size_px` for the first rounds, then `input_px`
     input_px: int = 224
     size_px: int = 160
-    share_small: float = 0.7
+    share_small: float = 0.8
 
     # a round makes `views` views, asks the teacher once, and learns from each `reuse` times
-    rounds: int = 54
+    rounds: int = 40
     views: int = 4096
     reuse: int = 2
     batch: int = 64

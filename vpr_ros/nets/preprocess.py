@@ -33,7 +33,8 @@ def preprocess(images: Sequence[Image], preprocessing: Preprocessing) -> NDArray
             raise FrameError(f'an image must be (height, width, 3) uint8 RGB, not '
                              f'{image.shape} {image.dtype}; decode it to RGB first')
         if image.shape[:2] != size:
-            image = cv2.resize(image, size[::-1], interpolation=_CV2[preprocessing.resize])
+            how = _CV2[preprocessing.resize]
+            image = np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
         np.multiply(image.transpose(2, 0, 1), gain, out=out)
         out += offset
     return batch

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -27,20 +29,26 @@ def load_torchvision() -> ModuleType:
     schemas of the two that it looks up on import are declared, its models work.
     """
     try:
-        import torchvision
-        import torchvision.models
-        return torchvision
+        return import_module('torchvision')
     except ImportError as error:
         raise ModelError(f'torchvision is needed to build a network ({error}); '
-                         'install requirements-train.txt') from error
+                         'pip install -r requirements/train.txt') from error
     except RuntimeError:
         if _kept_libraries:
             raise
-        library = torch.library.Library('torchvision', 'DEF')
+        library: Any = torch.library.Library('torchvision', 'DEF')  # type: ignore[no-untyped-call]
         for name in _OPERATORS:
             library.define(name + _SCHEMA)
         _kept_libraries.append(library)
         return load_torchvision()
+
+
+def whole_network(name: str, **options: Any) -> nn.Module:
+    """Return torchvision's whole network `name` with random weights; raises ModelError."""
+    if name not in BACKBONES:
+        raise ModelError(f'backbone {name!r} is not known; choose one of {", ".join(BACKBONES)}')
+    build: Callable[..., nn.Module] = getattr(load_torchvision().models, name)
+    return build(weights=None, **options)
 
 
 def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequential:
@@ -51,14 +59,11 @@ def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequentia
     (B, 3, H, W) -> (B, channels, H', W').
     Raises ModelError for a network or a child that does not exist.
     """
-    if name not in BACKBONES:
-        raise ModelError(f'backbone {name!r} is not known; choose one of {", ".join(BACKBONES)}')
-    models, complaint = load_torchvision().models, f'{name} has no child {cut!r}'
-    if name == 'mobilenet_v2':  # it knows widths, and rounds them in its paper's way
-        return _cut(models.mobilenet_v2(weights=None, width_mult=width_mult), cut.split('.'),
-                    complaint)
-    backbone = _cut(getattr(models, name)(weights=None), cut.split('.'), complaint)
-    if width_mult != 1.0:
+    # MobileNetV2 knows widths, and rounds them in its paper's way
+    own = name == 'mobilenet_v2'
+    whole = whole_network(name, width_mult=width_mult) if own else whole_network(name)
+    backbone = _cut(whole, cut.split('.'), f'{name} has no child {cut!r}')
+    if width_mult != 1.0 and not own:
         set_widths(backbone, {layer: (_scaled(n_in, width_mult), _scaled(n_out, width_mult))
                               for layer, (n_in, n_out) in widths_of(backbone).items()})
     return backbone
