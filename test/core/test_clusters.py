@@ -61,3 +61,11 @@ def test_within_a_cluster_the_last_picture_says_where():
     cluster, = clusters(CONFIG, poses, belief, evidence, 1.0)
     assert cluster.probability == pytest.approx(0.9)
     assert cluster.pose[0] > 0.9
+
+
+def test_spread_in_heading_is_variance_about_z():
+    poses = np.stack([se3.from_xy_yaw(0.0, 0.0, yaw) for yaw in (0.9, 1.1)])
+    cluster, = clusters(CONFIG, poses, np.array([0.5, 0.5]), np.zeros(2), 1e-3)
+    assert se3.yaw_rad(cluster.pose) == pytest.approx(1.0)
+    assert cluster.covariance[5, 5] == pytest.approx(0.01, abs=1e-3)
+    assert cluster.covariance[3, 3] < 1e-3

@@ -32,6 +32,13 @@ def test_background_is_the_mean_and_spread_over_all_places(seed, places):
     assert deviation == pytest.approx(float((rows @ query).std()), abs=1e-4)
 
 
+def test_the_background_of_a_large_map_is_that_of_a_sample():
+    rows, query = unit_rows(1, 5000), unit_rows(2, 1)[0]
+    mean, deviation = PlaceIndex(rows).background(query)
+    assert mean == pytest.approx(float((rows @ query).mean()), abs=0.02)
+    assert deviation == pytest.approx(float((rows @ query).std()), rel=0.1)
+
+
 def test_a_descriptor_of_another_size_is_refused():
     with pytest.raises(MapError, match='among 16-d places'):
         PlaceIndex(unit_rows(0, 3)).search(np.zeros(8, np.float32), 1)

@@ -77,13 +77,18 @@ def _mean(poses: se3.Array, weights: NDArray[np.float64], spacing_m: float
     signs = np.sign(poses[:, 3:] @ poses[0, 3:])
     quaternion = weight @ (poses[:, 3:] * np.where(signs == 0.0, 1.0, signs)[:, None])
     pose = np.concatenate([position, quaternion / np.linalg.norm(quaternion)])
-    offset = se3.compose(se3.inverse(pose), poses)
-    # In the map's axes, as geometry_msgs wants it; small angles are twice the vector part.
-    scalar_sign = np.where(offset[:, 6:] < 0.0, -1.0, 1.0)
-    turn = se3.rotate(pose[3:], 2.0 * offset[:, 3:6] * scalar_sign)
-    deviation = np.concatenate([poses[:, :3] - position, turn], axis=1)
+    deviation = np.concatenate([poses[:, :3] - position, _turns(poses[:, 3:], pose[3:])], axis=1)
     covariance = (deviation * weight[:, None]).T @ deviation
     # A place stands for all that lies within half a spacing of it (uniform: s^2 / 12).
     covariance[:3, :3] += np.eye(3) * (spacing_m ** 2 / 12.0 + _FLOOR_M ** 2)
     covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD ** 2
     return pose, covariance
+
+
+def _turns(quaternions: se3.Array, mean: se3.Array) -> NDArray[np.float64]:
+    """Return the small rotations (n, 3) from `mean` to `quaternions`, about the map's axes."""
+    vector, scalar = quaternions[:, :3], quaternions[:, 3:]
+    turn = mean[3] * vector - scalar * mean[:3] - np.cross(vector, mean[:3])
+    towards = np.where(scalar * mean[3] + vector @ mean[:3, None] < 0.0, -2.0, 2.0)
+    rotations: NDArray[np.float64] = towards * turn  # a small angle is twice the vector part
+    return rotations
