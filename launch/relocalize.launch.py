@@ -16,7 +16,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 CONFIG = Path(get_package_share_directory('vpr_ros')) / 'config'
-PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')  # new, Humble's
+# The name changed with Kilted: older releases know only the old one, newer ones warn of it.
+OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+PROFILE = OLD if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy') else NEW
 
 ARGUMENTS = {
     'map': ('', 'folder of the map; empty: as in params'),
@@ -56,9 +58,8 @@ def start(context):
              arguments=['-d', str(CONFIG / 'relocalize.rviz')],
              condition=IfCondition(given['rviz'])),
     ]
-    if not any(name in os.environ for name in PROFILES):
-        profile = str(CONFIG / 'fastdds.xml')
-        actions = [SetEnvironmentVariable(name, profile) for name in PROFILES] + actions
+    if OLD not in os.environ and NEW not in os.environ:
+        actions.insert(0, SetEnvironmentVariable(PROFILE, str(CONFIG / 'fastdds.xml')))
     return actions
 
 

@@ -28,7 +28,7 @@ class Latencies:
         ordered = sorted(self._values.copy())  # copied at once: another thread appends
         if not ordered:
             return math.nan
-        return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 class Delivery:

@@ -14,9 +14,9 @@ try:
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
-LARGE_IMAGES = ("FastDDS's defaults lose large images on the side of the camera: start its "
-                'driver with FASTDDS_DEFAULT_PROFILES_FILE (Humble: FASTRTPS_DEFAULT_PROFILES_'
-                "FILE) set to this package's config/fastdds.xml, or use the compressed topic")
+LARGE_IMAGES = ("FastDDS's defaults lose large images on the side of the camera: start its driver "
+                'with FASTDDS_DEFAULT_PROFILES_FILE (up to Jazzy: FASTRTPS_DEFAULT_PROFILES_FILE) '
+                "set to this package's config/fastdds.xml, or use the compressed topic")
 
 _RELIABILITY = {'best_effort': ReliabilityPolicy.BEST_EFFORT,
                 'reliable': ReliabilityPolicy.RELIABLE,
