@@ -42,6 +42,11 @@ def test_nothing_is_said_of_a_few_images():
     assert Delivery().camera_rate_hz is None
 
 
+def test_a_camera_that_pauses_has_lost_nothing():
+    watched = delivery([*range(40), *range(200, 240)])
+    assert watched.share == pytest.approx(1.0)
+
+
 def test_time_that_jumps_back_begins_anew():
     watched = delivery(range(40))
     watched.add(5)

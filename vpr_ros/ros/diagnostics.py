@@ -9,6 +9,7 @@ import math
 
 _GAPS = 64           # gaps between stamps that a camera is judged by
 _FEWEST_GAPS = 8     # below this nothing is said
+_PAUSE_NS = 2_000_000_000  # a camera that was silent for longer had stopped
 _LATENCIES = 512     # frames that quantiles are taken over
 _LOOKS = 5
 
@@ -43,10 +44,11 @@ class Delivery:
         self._last_ns: int | None = None
 
     def add(self, stamp_ns: int) -> None:
-        """Take the stamp of an image; one that is not later than the last begins anew."""
+        """Take the stamp of an image; a jump back and a pause begin anew."""
         if self._last_ns is not None:
-            if stamp_ns > self._last_ns:
-                self._gaps_ns.append(stamp_ns - self._last_ns)
+            gap_ns = stamp_ns - self._last_ns
+            if 0 < gap_ns < _PAUSE_NS:
+                self._gaps_ns.append(gap_ns)
             else:
                 self._gaps_ns.clear()
         self._last_ns = stamp_ns
@@ -57,7 +59,7 @@ class Delivery:
         if len(self._gaps_ns) < _FEWEST_GAPS:
             return None
         ordered = sorted(self._gaps_ns)
-        return 1e9 / ordered[len(ordered) // 10]
+        return 1e9 / ordered[len(ordered) // 4]
 
     @property
     def share(self) -> float | None:
