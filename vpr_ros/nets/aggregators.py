@@ -7,7 +7,6 @@ Shapes: (B, C, H, W) in, (B, dim) of unit length out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 import math
 
 import torch
@@ -83,14 +82,13 @@ def grid_average(x: Tensor, grid: int) -> Tensor:
     return rows @ x @ columns.T
 
 
-@lru_cache(maxsize=32)
 def _windows(size: int, grid: int) -> Tensor:
     """Return (grid, size): row i averages the pixels floor(i s/g) up to ceil((i+1) s/g)."""
-    matrix = torch.zeros(grid, size)
+    rows = []
     for i in range(grid):
         start, stop = i * size // grid, math.ceil((i + 1) * size / grid)
-        matrix[i, start:stop] = 1.0 / (stop - start)
-    return matrix
+        rows.append([1.0 / (stop - start) if start <= x < stop else 0.0 for x in range(size)])
+    return torch.tensor(rows)
 
 
 def build_aggregator(name: str, args: Mapping[str, float], channels: int) -> nn.Module:

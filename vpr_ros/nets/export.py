@@ -63,7 +63,17 @@ def export_onnx(network: Network, preprocessing: Preprocessing, path: Path) -> N
             dynamic_shapes=({0: torch.export.Dim('batch')},))
     if program is None:
         raise ModelError('the ONNX exporter returned nothing; is onnxscript installed?')
-    program.save(str(path), external_data=False)
+    path.write_bytes(_stripped(program.model_proto).SerializeToString())
+
+
+def _stripped(model: Any) -> Any:
+    """Return an ONNX model without the exporter's notes, which hold paths of this machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input,
+                 *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ''
+    return model
 
 
 def example(preprocessing: Preprocessing, batch: int) -> torch.Tensor:

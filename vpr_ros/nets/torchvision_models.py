@@ -43,12 +43,12 @@ def load_torchvision() -> ModuleType:
         return load_torchvision()
 
 
-def whole_network(name: str, **options: Any) -> nn.Module:
+def whole_network(name: str) -> nn.Module:
     """Return torchvision's whole network `name` with random weights; raises ModelError."""
     if name not in BACKBONES:
         raise ModelError(f'backbone {name!r} is not known; choose one of {", ".join(BACKBONES)}')
     build: Callable[..., nn.Module] = getattr(load_torchvision().models, name)
-    return build(weights=None, **options)
+    return build(weights=None)
 
 
 def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequential:
@@ -59,11 +59,8 @@ def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequentia
     (B, 3, H, W) -> (B, channels, H', W').
     Raises ModelError for a network or a child that does not exist.
     """
-    # MobileNetV2 knows widths, and rounds them in its paper's way
-    own = name == 'mobilenet_v2'
-    whole = whole_network(name, width_mult=width_mult) if own else whole_network(name)
-    backbone = _cut(whole, cut.split('.'), f'{name} has no child {cut!r}')
-    if width_mult != 1.0 and not own:
+    backbone = _cut(whole_network(name), cut.split('.'), f'{name} has no child {cut!r}')
+    if width_mult != 1.0:  # not torchvision's own, which also moves short cuts between layers
         set_widths(backbone, {layer: (_scaled(n_in, width_mult), _scaled(n_out, width_mult))
                               for layer, (n_in, n_out) in widths_of(backbone).items()})
     return backbone

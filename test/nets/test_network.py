@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vpr_ros.core.card import ModelCard
+from vpr_ros.errors import ModelError
+from vpr_ros.nets.network import build_network, rebuild
+from vpr_ros.nets.torchvision_models import build_backbone, load_torchvision, whole_network
+from vpr_ros.nets.widths import set_widths, widths_of
+
+
+@pytest.mark.parametrize(('name', 'cut', 'shape'), [
+    ('mobilenet_v2', 'features.14', (160, 4, 4)), ('mobilenet_v2', 'features.3', (24, 32, 32)),
+    ('mobilenet_v2', 'features', (1280, 4, 4)),
+    ('resnet18', 'layer3', (256, 8, 8)), ('resnet18', 'layer4.0', (512, 4, 4))])
+def test_a_backbone_ends_at_its_cut(name, cut, shape):
+    backbone = build_backbone(name, cut).eval()
+    assert backbone(torch.zeros(2, 3, 128, 128)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize(('name', 'cut'), [('mobilenet_v2', 'features'), ('resnet18', 'layer4')])
+def test_a_cut_backbone_computes_what_torchvision_does(name, cut):
+    whole, backbone = whole_network(name).eval(), build_backbone(name, cut).eval()
+    backbone.load_state_dict({key: value for key, value in whole.state_dict().items()
+                              if key in backbone.state_dict()})
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    pooled = backbone(x).mean((2, 3))
+    last = whole.classifier if name == 'mobilenet_v2' else whole.fc
+    torch.testing.assert_close(last(pooled), whole(x))
+
+
+def test_torchvision_may_be_asked_for_again():
+    assert load_torchvision() is load_torchvision()
+
+
+@pytest.mark.parametrize(('name', 'cut', 'said'), [
+    ('vgg16', 'features', "'vgg16' is not known; choose one of mobilenet_v2, resnet18"),
+    ('resnet18', 'layer9', "resnet18 has no child 'layer9'; its children are conv1, bn1"),
+    ('mobilenet_v2', 'features.19', "has no child 'features.19'")])
+def test_an_unknown_backbone_or_cut_is_refused(name, cut, said):
+    with pytest.raises(ModelError, match=said):
+        build_backbone(name, cut)
+
+
+@pytest.mark.parametrize(('name', 'cut'), [('mobilenet_v2', 'features.4'),
+                                           ('resnet18', 'layer2')])
+def test_half_width_halves_every_layer_but_the_image(name, cut):
+    dense, half = (widths_of(build_backbone(name, cut, width)) for width in (1.0, 0.5))
+    assert half[next(iter(half))][0] == 3
+    for layer, (_, n_out) in dense.items():
+        assert abs(half[layer][1] - n_out / 2) <= 4, layer
+
+
+@pytest.mark.parametrize('recipe', [
+    {}, {'backbone': 'resnet18', 'cut': 'layer2', 'aggregator': 'gem', 'args': {'dim': 7},
+         'width_mult': 0.25},
+    {'aggregator': 'grid', 'args': {'grid': 2}, 'width_mult': 1.0}])
+def test_a_network_rebuilds_from_its_card_alone(make_network, recipe):
+    network, card = make_network(**recipe)
+    again = rebuild(ModelCard.from_json(card.to_json(), 'card.json'))
+    assert widths_of(again) == widths_of(network)
+    again.load_state_dict(network.state_dict())
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again(x), network(x))
+
+
+def test_a_pruned_network_rebuilds_from_its_card_alone(make_network):
+    network, card = make_network(width_mult=1.0)
+    pruned = {**widths_of(network),  # seven of the 96 channels inside the third block are left
+              'backbone.features.2.conv.0.0': (16, 7), 'backbone.features.2.conv.0.1': (7, 7),
+              'backbone.features.2.conv.1.0': (7, 7), 'backbone.features.2.conv.1.1': (7, 7),
+              'backbone.features.2.conv.2': (7, 24)}
+    set_widths(network, pruned)
+    again = rebuild(replace(card, widths=pruned))
+    again.load_state_dict(network.state_dict())
+    assert again.backbone.features[2].conv[1][0].groups == 7
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again.eval()(x), network.eval()(x))
+
+
+@pytest.mark.parametrize(('change', 'said'), [
+    ({'widths': {'aggregator.conv': (8, 6)}}, 'do not have the same layers'),
+    ({'cut': 'features.3'}, 'do not have the same layers'),
+    ({'dim': 55}, 'says 55 dimensions, its widths give 54'),
+])
+def test_a_card_that_contradicts_itself_is_refused(make_network, change, said):
+    _, card = make_network()
+    with pytest.raises(ModelError, match=said):
+        rebuild(replace(card, **change))
+
+
+@pytest.mark.parametrize(('widths', 'said'), [
+    ({'backbone.features.2.conv.2': (9, 8)}, 'do not fit together'),
+    ({'backbone.features.2.conv.1.0': (7, 8)}, 'cannot have 7 inputs, 8 outputs and 7 groups'),
+    ({'backbone.features.2.conv.1.1': (7, 8)}, 'cannot turn 7 channels into 8'),
+])
+def test_widths_that_cannot_be_are_refused(make_network, widths, said):
+    _, card = make_network()
+    with pytest.raises(ModelError, match=said):
+        rebuild(replace(card, widths={**card.widths, **widths}))
+
+
+def test_building_does_not_train():
+    assert not build_network('resnet18', 'layer1', 'grid', {'grid': 2}).training
