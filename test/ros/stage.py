@@ -112,13 +112,6 @@ class Process:
     def log(self):
         return self._log.read_text()
 
-    @property
-    def pid(self):
-        return self._process.pid
-
-    def poll(self):
-        return self._process.poll()
-
     def wait(self, limit_s=LIMIT_S):
         return self._process.wait(limit_s)
 
@@ -129,7 +122,15 @@ class Process:
         self.send(number)
         return self.wait()
 
-    def kill(self):
+    def came_up(self):
+        """Wait for the node to be active; False when it has ended instead."""
+        end = time.monotonic() + LIMIT_S
+        while self._process.poll() is None and 'places in frame' not in self.log:
+            assert time.monotonic() < end, f'the node does not start: {self.log}'
+            time.sleep(0.02)
+        return self._process.poll() is None
+
+    def close(self):
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -213,8 +214,18 @@ class Robot:
         self._publishers[topic].publish(message)
         return self.status_of(message)
 
+    def show_until_answered(self, message, topic='image'):
+        """Publish an image until its status comes; the node takes it once."""
+        text = stamp_text(message)
+
+        def answered():
+            self._publishers[topic].publish(message)
+            return any(values(status)['stamp'] == text for status in self.heard['status'])
+
+        self.until(answered, f'the status of {text}')
+
     def status_of(self, message):
-        text = f'{message.header.stamp.sec}.{message.header.stamp.nanosec:09d}'
+        text = stamp_text(message)
         return self.until(
             lambda: next((status for status in self.heard['status']
                           if values(status)['stamp'] == text), None), f'the status of {text}')
@@ -287,6 +298,10 @@ class Robot:
         self._executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()
+
+
+def stamp_text(message):
+    return f'{message.header.stamp.sec}.{message.header.stamp.nanosec:09d}'
 
 
 def values(status):
