@@ -58,12 +58,26 @@ def test_grid_keeps_the_layout_that_an_average_forgets():
     assert float((Grid(3)(x) * Grid(3)(mirrored)).sum(dim=1).max()) < 0.9
 
 
+@pytest.mark.parametrize(('name', 'args'), [
+    ('gem', {'p': 1.0}), ('grid', {'grid': 3}), ('convap', {'channels': 4, 'grid': 2})])
+def test_no_position_outweighs_the_others_once_all_are_unit(name, args):
+    torch.manual_seed(0)
+    aggregator = build_aggregator(name, {**args, 'unit_positions': 1}, 5)
+    if name == 'convap':
+        torch.nn.init.zeros_(aggregator.conv.bias)
+    x = features().abs()
+    louder = x * torch.linspace(0.5, 9.0, 7)[:, None]
+    torch.testing.assert_close(aggregator(louder), aggregator(x))
+    aggregator.unit_positions = False
+    assert float((aggregator(louder) - aggregator(x)).detach().abs().max()) > 0.01
+
+
 @pytest.mark.parametrize(('name', 'args', 'said'), [
     ('netvlad', {}, "'netvlad' is not known; choose one of gem, convap, grid"),
-    ('grid', {}, 'takes grid; the card gives nothing'),
+    ('grid', {}, 'takes grid, unit_positions; the card gives nothing'),
     ('grid', {'grid': 2, 'channels': 3}, 'the card gives channels, grid'),
-    ('convap', {'grid': 2}, 'takes channels, grid'),
-    ('gem', {'power': 3.0}, 'takes dim, p'),
+    ('convap', {'grid': 2}, 'takes channels, grid, unit_positions'),
+    ('gem', {'power': 3.0}, 'takes dim, p, unit_positions; the card gives power'),
     ('convap', {'channels': 0, 'grid': 2}, 'at least 1'),
 ])
 def test_a_wrong_recipe_is_refused(name, args, said):

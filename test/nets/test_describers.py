@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize('recipe', [
-    {'cut': 'features.7', 'args': {'channels': 6, 'grid': 4}},  # 4x4 to 4x4
+    {'cut': 'features.7', 'args': {'channels': 6, 'grid': 4, 'unit_positions': 1}},
     {'aggregator': 'gem', 'args': {'dim': 9}},
     {'aggregator': 'grid', 'args': {'grid': 3}, 'width_mult': 0.5},  # 8x8 to 3x3: uneven windows
     {'backbone': 'resnet18', 'cut': 'layer2', 'width_mult': 0.25},

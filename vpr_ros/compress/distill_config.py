@@ -21,6 +21,7 @@ class DistillConfig:
     cut: str = 'layer4'
     channels: int = 64         # of the teacher's basis, kept at the end
     grid: int = 4              # cells a side; the descriptor has channels * grid^2 dimensions
+    unit_positions: bool = True  # pool vectors of length one, as the loss compares them
     whitening: float = 0.5     # 0 keeps the teacher's variances, 1 makes them all equal
 
     # the input size of use, and that of training: `size_px` for the first rounds, then `input_px`

@@ -39,7 +39,8 @@ class Student(nn.Module):
 
 def convap_args(config: DistillConfig) -> dict[str, float]:
     """Return the arguments of the aggregator on the card."""
-    return {'channels': config.channels, 'grid': config.grid}
+    return {'channels': config.channels, 'grid': config.grid,
+            'unit_positions': float(config.unit_positions)}
 
 
 def as_network(student: Student, config: DistillConfig) -> Network:
