@@ -51,6 +51,9 @@ class DistillConfig:
         for name in ('rounds', 'views', 'reuse', 'batch', 'channels', 'grid'):
             if getattr(self, name) < 1:
                 raise ModelError(f'{name} must be at least 1, not {getattr(self, name)}')
+        for name in ('share_small', 'whitening', 'warmup', 'ema'):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ModelError(f'{name} must be between 0 and 1, not {getattr(self, name)}')
         if self.views * self.reuse < self.batch:
             raise ModelError(f'a round of {self.views} views x {self.reuse} holds no batch of '
                              f'{self.batch}; raise views or lower batch')
