@@ -23,7 +23,7 @@ PROFILE = OLD if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy') els
 ARGUMENTS = {
     'map': ('', 'folder of the map; empty: as in params'),
     'model': ('', 'folder of the model; empty: as in params'),
-    'image': ('image', 'topic of the camera; of several: front=/front/image,rear=/rear/image'),
+    'image': ('image', 'topic of the camera; with names: front=/front/image,rear=/rear/image'),
     'odom': ('odom', 'topic of the odometry, where there is any'),
     'params': (str(CONFIG / 'relocalize.yaml'), 'parameter file; the arguments here win over it'),
     'rviz': ('false', 'true: show it in RViz'),
@@ -41,12 +41,9 @@ def start(context):
     overrides.update({name: given[name] == 'true' for name in FLAGS if given[name]})
     if 'map' in overrides and '://' not in given['map']:
         overrides['map'] = str(Path(given['map']).expanduser().resolve())
-    cameras = [pair.split('=', 1) for pair in given['image'].split(',')]
-    if len(cameras[0]) == 2:
-        overrides['cameras'] = [name.strip() for name, _ in cameras]
-        remaps = [(f'{name.strip()}/image', topic.strip()) for name, topic in cameras]
-    else:
-        remaps = [('image', given['image'])]
+    cameras, remaps = inputs(given['image'])
+    if cameras:
+        overrides['cameras'] = cameras
     actions = [
         # With a namespace and a name the overrides are written under the node's own name, where
         # they beat whatever the file says; without, they would land under /** and lose.
@@ -61,6 +58,16 @@ def start(context):
     if OLD not in os.environ and NEW not in os.environ:
         actions.insert(0, SetEnvironmentVariable(PROFILE, str(CONFIG / 'fastdds.xml')))
     return actions
+
+
+def inputs(image):
+    """Return the cameras' names and the remappings of `topic` or `name=topic,name=topic`."""
+    if '=' not in image:
+        return [], [('image', image)]
+    topics = dict(pair.split('=', 1) for pair in image.replace(' ', '').split(','))
+    if len(topics) == 1:  # one camera listens to image, whatever its name
+        return list(topics), [('image', topic) for topic in topics.values()]
+    return list(topics), [(f'{name}/image', topic) for name, topic in topics.items()]
 
 
 def generate_launch_description():
