@@ -7,8 +7,8 @@ makes the default model (see `distill_default.py`); this file is the method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 import math
 import os
@@ -29,6 +29,7 @@ from vpr_ros.compress.distill_student import Student
 from vpr_ros.compress.distill_teacher import Basis, as_input, teacher_maps
 from vpr_ros.core.types import Image
 from vpr_ros.errors import ModelError
+from vpr_ros.nets.network import channels_of
 
 ModuleT = TypeVar('ModuleT', bound=nn.Module)
 
@@ -60,69 +61,61 @@ def distill(config: DistillConfig, teacher: nn.Module, images: Sequence[Image], 
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
 
-    # 1. The basis: axes of the teacher's answers on views.
     torch.manual_seed(seed)
     teacher = _channels_last(teacher.eval())
-    views = _views(images, config.input_px, min(config.views, _BASIS_VIEWS),
-                   (seed, _BASIS_STREAM))
-    basis = Basis.fit(teacher_maps(teacher, views), config.whitening)
 
-    # 2. The student, a slow average of it, and its optimizer; or as the checkpoint left them.
-    student = _channels_last(Student(config, len(basis.mean)))
-    average = Student(config, len(basis.mean))
+    # 1. The student, a slow average of it, and its optimizer.
+    channels = channels_of(teacher)
+    student = _channels_last(Student(config, channels))
+    average = Student(config, channels)
     average.load_state_dict(student.state_dict())
     optimizer = torch.optim.AdamW(_groups(student, config.weight_decay), lr=config.learning_rate)
-    done, seconds = 0, 0.0
+
+    # 2. The basis, axes of the teacher's answers on views; or all as a checkpoint left it.
     if checkpoint.exists():
         done, seconds, basis = _resume(checkpoint, student, average, optimizer)
         say(f'going on after round {done}')
-    total = config.rounds * config.steps_per_round
+    else:
+        done, seconds = 0, 0.0
+        sample = _views(images, config.input_px, min(config.views, _BASIS_VIEWS),
+                        (seed, _BASIS_STREAM))
+        basis = Basis.fit(teacher_maps(teacher, sample), config.whitening)
 
     def prepare(number: int) -> tuple[NDArray[np.uint8], Tensor]:
         """Return a round's views (V, s, s, 3) and the teacher's answers (V, C, h, w) float16."""
-        torch.set_num_threads(1)
         small = number < config.share_small * config.rounds
-        size_px = config.size_px if small else config.input_px
-        views = _views(images, size_px, config.views, (seed, number))
+        views = _views(images, config.size_px if small else config.input_px, config.views,
+                       (seed, number))
         return np.stack(views), basis.of(teacher_maps(teacher, views)).half()
 
-    # One thread teaches while another prepares the next round: on busy cores two threads that
-    # need not wait for each other do far more than two that share every operation.
-    with ThreadPoolExecutor(1) as ahead:
-        upcoming = ahead.submit(prepare, done) if done < config.rounds else None
-        for number in range(done, config.rounds):
-            start = time.monotonic()
-            # 3. A round's views, each answered once by the teacher.
-            assert upcoming is not None
-            pixels, target = upcoming.result()
-            if number + 1 < config.rounds:
-                upcoming = ahead.submit(prepare, number + 1)
+    total, start = config.rounds * config.steps_per_round, time.monotonic()
+    # 3. Rounds: views that are made once and answered once by the teacher.
+    for number, pixels, target in _made_ahead(prepare, range(done, config.rounds)):
+        # 4. The student learns from each view a few times, in an order of its own.
+        rng = np.random.default_rng((seed, number, 0))
+        order = np.concatenate([rng.permutation(config.views) for _ in range(config.reuse)])
+        student.train()
+        losses = 0.0
+        for i in range(config.steps_per_round):
+            step = number * config.steps_per_round + i
+            for group in optimizer.param_groups:
+                group['lr'] = config.learning_rate * rate(step / total, config.warmup)
+            rows = order[i * config.batch:(i + 1) * config.batch]
+            with torch.autocast('cpu', torch.bfloat16):
+                answer = student(as_input(pixels[rows]))
+            loss = disagreement(answer.float(), target[torch.from_numpy(rows)].float(),
+                                config.channels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            average.follow(student, min(config.ema, (1 + step) / (10 + step)))
+            losses += loss.item()
 
-            # 4. The student learns from each view a few times, in an order of its own.
-            rng = np.random.default_rng((seed, number, 0))
-            order = np.concatenate([rng.permutation(config.views) for _ in range(config.reuse)])
-            student.train()
-            losses = 0.0
-            for i in range(config.steps_per_round):
-                step = number * config.steps_per_round + i
-                for group in optimizer.param_groups:
-                    group['lr'] = config.learning_rate * rate(step / total, config.warmup)
-                rows = order[i * config.batch:(i + 1) * config.batch]
-                with torch.autocast('cpu', torch.bfloat16):
-                    answer = student(as_input(pixels[rows]))
-                loss = disagreement(answer.float(), target[torch.from_numpy(rows)].float(),
-                                    config.channels)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                average.follow(student, min(config.ema, (1 + step) / (10 + step)))
-                losses += loss.item()
-
-            # 5. What a kill would lose is at most one round.
-            seconds += time.monotonic() - start
-            _save(checkpoint, number + 1, seconds, basis, student, average, optimizer)
-            say(f'round {number + 1}/{config.rounds}  {pixels.shape[1]} px  '
-                f'loss {losses / config.steps_per_round:.4f}  {seconds / 60:.1f} min')
+        # 5. What a kill would lose is at most one round.
+        seconds, start = seconds + time.monotonic() - start, time.monotonic()
+        _save(checkpoint, number + 1, seconds, basis, student, average, optimizer)
+        say(f'round {number + 1}/{config.rounds}  {pixels.shape[1]} px  '
+            f'loss {losses / config.steps_per_round:.4f}  {seconds / 60:.1f} min')
     return Distilled(average.eval(), total, seconds)
 
 
@@ -144,6 +137,22 @@ def rate(progress: float, warmup: float) -> float:
     if progress < warmup:
         return (progress + 1e-3) / (warmup + 1e-3)
     return 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup)))
+
+
+def _made_ahead(prepare: Callable[[int], tuple[NDArray[np.uint8], Tensor]], numbers: range,
+                ) -> Iterator[tuple[int, NDArray[np.uint8], Tensor]]:
+    """Yield each number and what is prepared for it, while the next is prepared in a thread.
+
+    On busy cores two threads that need not wait for each other do far more than two that share
+    every operation.
+    """
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as ahead:
+        upcoming: Future[tuple[NDArray[np.uint8], Tensor]] | None = None
+        for number in numbers:
+            current = upcoming or ahead.submit(prepare, number)
+            more = number + 1 in numbers
+            upcoming = ahead.submit(prepare, number + 1) if more else None
+            yield number, *current.result()
 
 
 def _views(images: Sequence[Image], size_px: int, count: int,
