@@ -28,6 +28,8 @@ from vpr_ros.nets.torch_describer import TorchDescriber
 
 NAME, LICENCE = 'vpr-default', 'Apache-2.0'
 TEACHER, TEACHER_CUT = 'mobilenet_v2', 'features.14'
+RECALL_IS = ('share of the queries that have a positive with one among their 1 or 5 best, by exact '
+             'search; teacher: its map averaged over the same grid, all channels')
 TEACHER_FILE = 'weights/mobilenet_v2/mobilenet_v2_dequant_torchvision.pth'
 
 
@@ -50,7 +52,8 @@ def make_default(config: DistillConfig, shared: Path, out: Path, seed: int,
                    preprocessing, LICENCE)
     scores = benchmark(TorchDescriber(network, card), shared / 'data')
     beside = benchmark(_teacher_describer(teacher, config.grid, preprocessing), shared / 'data')
-    notes = {**_origin(config, made, seed), 'recall': _table(scores, beside)}
+    notes = {**_origin(config, made, seed), 'recall_is': RECALL_IS,
+             'recall': _table(scores, beside)}
     write_model(folder, network, replace(card, notes=notes), force)
     for name, score in scores.items():
         print(f'{name:18} recall@1 {score.at_1:.3f} (teacher {beside[name].at_1:.3f})  '
