@@ -48,6 +48,9 @@ def main() -> None:
             spent_ms['node'] += _node(bench, pictures[:flags.frames], parts_ms)
             spent_ms['odometry'] += _node(bench, pictures[:flags.frames], None)
     alone, node = np.median(spent_ms['alone']), np.median(spent_ms['node'])
+    inside_ms = np.median(parts_ms, axis=0)
+    # On a busy computer one of the two processes may be the unlucky one: take the better.
+    least = min(float(alone), float(inside_ms[1] + inside_ms[2]))
     table = Table(title=f'{describer.card.name}, {flags.threads} thread(s), 640x480 rgb8 at '
                   f'10 Hz, {flags.rounds} rounds of {flags.frames}')
     for column in ('', 'p50, ms', 'p95, ms', 'to alone'):
@@ -59,9 +62,10 @@ def main() -> None:
         table.add_row(text, f'{median:.1f}', f'{np.percentile(spent_ms[name], 95):.1f}',
                       f'{median / alone:.2f}')
     table.add_row('of which decode, describe, search, judge, in the node',
-                  ' + '.join(f'{part:.1f}' for part in np.median(parts_ms, axis=0)), '', '')
-    table.add_row('allowed: 1.3 x + 5 ms', f'{1.3 * alone + 5.0:.1f}', '',
-                  'held' if node <= 1.3 * alone + 5.0 else 'MISSED')
+                  ' + '.join(f'{part:.1f}' for part in inside_ms), '', '')
+    table.add_row('allowed: 1.3 x the lesser describe + search, + 5 ms',
+                  f'{1.3 * least + 5.0:.1f}', '',
+                  'held' if node <= 1.3 * least + 5.0 else 'MISSED')
     Console(width=110).print(table)
 
 

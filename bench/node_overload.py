@@ -47,7 +47,7 @@ def main() -> None:
         for shown in range(_WARM_UP + flags.frames):
             bench.show(messages[shown % len(messages)])
             bench.spin(started + (shown + 1) * alone_s / flags.speed - time.monotonic())
-            if shown >= _WARM_UP and shown % 250 == 0:
+            if shown >= _WARM_UP and shown % 500 == 0:
                 rss_mb.append(bench.rss_mb)
         took_s = time.monotonic() - started
         bench.spin(1.0)
@@ -64,10 +64,10 @@ def main() -> None:
                          ('age in inference times', age_ms / np.median(inference_ms))):
         table.add_row(name, *(f'{value:.1f}' for value in (
             np.median(values), np.percentile(values, 95), values.max())))
-    table.add_row('memory at first, at last, MB', f'{rss_mb[0]:.1f}', f'{rss_mb[-1]:.1f}',
-                  f'{max(rss_mb):.1f}')
-    table.add_row('images shown, judged', str(_WARM_UP + flags.frames), str(len(judged)), '')
-    Console(width=100).print(table)
+    console = Console(width=100)
+    console.print(table)
+    console.print(f'{_WARM_UP + flags.frames} images shown, {len(judged)} judged; memory in MB '
+                  f'from image {_WARM_UP} on: {" ".join(f"{mb:.0f}" for mb in rss_mb)}')
 
 
 if __name__ == '__main__':
