@@ -28,8 +28,8 @@ from vpr_ros.nets.torch_describer import TorchDescriber
 
 NAME, LICENCE = 'vpr-default', 'Apache-2.0'
 TEACHER, TEACHER_CUT = 'mobilenet_v2', 'features.14'
-RECALL_IS = ('share of the queries that have a positive with one among their 1 or 5 best, by exact '
-             'search; teacher: its map averaged over the same grid, all channels')
+RECALL_IS = ('share of the queries that have a positive with one among their 1 or 5 best, by '
+             'exact search; teacher: its map averaged over the same grid, all channels')
 TEACHER_FILE = 'weights/mobilenet_v2/mobilenet_v2_dequant_torchvision.pth'
 
 
