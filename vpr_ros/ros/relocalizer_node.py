@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 import signal
-import time
 import traceback
 from typing import Any
 
 from nav_msgs.msg import Odometry
-from nav_msgs.srv import LoadMap
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
-from std_srvs.srv import Trigger
 
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
@@ -30,15 +26,34 @@ from vpr_ros.ros import parameters
 from vpr_ros.ros.camera_input import CameraInput
 from vpr_ros.ros.decoders import frame_decoder
 from vpr_ros.ros.map_url import map_folder
-from vpr_ros.ros.messages import verdict
 from vpr_ros.ros.node_config import NodeConfig
 from vpr_ros.ros.pipeline import Pipeline, Setup
 from vpr_ros.ros.qos import odometry_qos
 from vpr_ros.ros.reporter import Reporter
-from vpr_ros.ros.worker import Worker, finished
+from vpr_ros.ros.services import Services
+from vpr_ros.ros.worker import Worker
 
-_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-_ANSWER = LoadMap.Response
+_SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+Transition = Callable[['RelocalizerNode', LifecycleState], TransitionCallbackReturn]
+
+
+def _said(transition: Transition) -> Transition:
+    """Have a transition say why it failed: FAILURE for a VprError; rclpy would swallow others."""
+    @wraps(transition)
+    def loud(node: RelocalizerNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except VprError as error:
+            node.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            if node.context.ok():  # when not, a signal came in between
+                node.get_logger().error(traceback.format_exc())
+            raise
+
+    return loud
 
 
 class RelocalizerNode(LifecycleNode):
@@ -54,9 +69,6 @@ class RelocalizerNode(LifecycleNode):
         self._pipeline: Pipeline | None = None           # while configured
         self._worker: Worker | None = None               # while active
         self._cameras: dict[str, CameraInput] = {}       # while active
-        # A service waits for the worker, and a group admits nobody while one of its callbacks
-        # waits: so the services have one to themselves, and images keep coming.
-        self._waiting = MutuallyExclusiveCallbackGroup()
         parameters.declare(self, NodeConfig)
         parameters.declare(self, LocalizerConfig)
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -70,25 +82,17 @@ class RelocalizerNode(LifecycleNode):
         """Configure and activate; False when that failed, which has been logged then."""
         return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
 
+    @_said
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read parameters, map and model; FAILURE and one line in the log for a bad one."""
-        try:
-            setup, folder = self._read_setup()
-            self._pipeline = Pipeline(self, setup, PlaceMap.load(folder))
-        except VprError as error:
-            self.get_logger().error(str(error))
-            return _FAILURE
-        except Exception:  # rclpy would swallow it
-            self.get_logger().error(traceback.format_exc())
-            raise
-        self._answering = [
-            self.create_service(Trigger, '~/trigger', self._on_trigger,
-                                callback_group=self._waiting),
-            self.create_service(LoadMap, '~/load_map', self._on_load_map,
-                                callback_group=self._waiting)]
+        setup, folder = self._read_setup()
+        self._pipeline = Pipeline(self, setup, PlaceMap.load(folder))
+        self._answers = Services(self, self._pipeline, self._cameras, lambda: self._worker,
+                                 self._failed)
         self._reporter = Reporter(self, self._pipeline, self._cameras)
         return super().on_configure(state)
 
+    @_said
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen, and know nothing yet of where the robot is."""
         assert self._pipeline is not None
@@ -158,8 +162,7 @@ class RelocalizerNode(LifecycleNode):
         if self._pipeline is None:
             return
         self._reporter.destroy()
-        for service in self._answering:
-            self.destroy_service(service)
+        self._answers.destroy()
         self._pipeline.destroy()
         self._pipeline = None
 
@@ -177,67 +180,6 @@ class RelocalizerNode(LifecycleNode):
             self.get_logger().error(
                 ''.join(traceback.format_exception(type(error), error, error.__traceback__)),
                 throttle_duration_sec=10.0)
-
-    async def _on_trigger(self, request: Trigger.Request,
-                          response: Trigger.Response) -> Trigger.Response:
-        if self._worker is None:
-            response.message = 'the node is not active; activate it first'
-            return response
-        try:
-            response.success, response.message = await finished(
-                self._worker.submit(self._judge_newest))
-        except Exception as error:  # an exception from here would end the executor
-            self._failed(error)
-            response.message = f'the newest image could not be judged: {error}'
-        return response
-
-    def _judge_newest(self) -> tuple[bool, str]:
-        assert self._pipeline is not None
-        arrivals = [camera.newest for camera in self._cameras.values() if camera.newest]
-        if not arrivals:
-            return False, 'no image has come yet'
-        newest = max(arrivals, key=lambda arrival: arrival.received_s)
-        age_s, limit_s = (time.monotonic() - newest.received_s,
-                          self._pipeline.config.trigger_max_age_s)
-        if age_s > limit_s:
-            return False, (f'the newest image came {age_s:.1f} s ago, which is more than '
-                           f'trigger_max_age_s ({limit_s:g} s)')
-        outcome = self._pipeline.judge(newest)
-        if outcome is None:
-            return False, f'the newest image of camera {newest.camera} cannot be decoded'
-        return outcome.accepted is not None, verdict(outcome)
-
-    async def _on_load_map(self, request: LoadMap.Request,
-                           response: LoadMap.Response) -> LoadMap.Response:
-        if self._worker is None:
-            self.get_logger().error('load_map: the node is not active; activate it first')
-            response.result = _ANSWER.RESULT_UNDEFINED_FAILURE
-            return response
-        url = request.map_url
-        response.result = await finished(self._worker.submit(lambda: self._load_map(url)))
-        if response.result == _ANSWER.RESULT_SUCCESS and self._pipeline is not None:
-            self._pipeline.config = replace(self._pipeline.config, map=url)
-            self.set_parameters([Parameter('map', value=url)])
-        return response
-
-    def _load_map(self, url: str) -> int:
-        """Swap the map; when that fails the old one stays. Return a result of LoadMap."""
-        assert self._pipeline is not None
-        result = _ANSWER.RESULT_MAP_DOES_NOT_EXIST
-        try:
-            folder = map_folder(url)
-            if folder.exists():
-                result = _ANSWER.RESULT_INVALID_MAP_DATA
-            place_map = PlaceMap.load(folder)
-            result = _ANSWER.RESULT_INVALID_MAP_METADATA
-            self._pipeline.use(place_map)
-        except VprError as error:
-            self.get_logger().error(f'load_map: {error}; the old map stays')
-            return int(result)
-        except Exception as error:
-            self._failed(error)
-            return int(_ANSWER.RESULT_UNDEFINED_FAILURE)
-        return int(_ANSWER.RESULT_SUCCESS)
 
     def _on_parameters(self, changes: Sequence[Parameter[Any]]) -> SetParametersResult:
         """Take what can be changed now; refuse all of it, with the reason, otherwise."""
