@@ -53,6 +53,21 @@ def test_two_cameras_are_localized_by_their_mounts(start, depot, stage):
     assert robot.newest('pose').pose.pose.position.x == pytest.approx(17.0, abs=0.6)
 
 
+def test_the_cameras_are_those_of_the_map_unless_named(start, stage, describer, tmp_path):
+    stage.place_map(describer, ('front',)).save(tmp_path / 'one.map')
+    _, robot = start({'map': tmp_path / 'one.map'})
+    robot.ready()
+    assert robot.drive([5])[0].hardware_id == 'front'
+    stage.place_map(describer, ('front', 'rear')).save(tmp_path / 'two.map')
+    assert robot.transit('deactivate')
+    assert robot.transit('cleanup')
+    assert robot.set(map=str(tmp_path / 'two.map')) == []
+    assert robot.transit('configure')
+    assert robot.transit('activate')
+    robot.ready('rear/image')
+    assert robot.node.count_subscribers('front/image') == 1
+
+
 def test_incompatible_qos_is_reported_with_both_sides(start, depot, stage):
     process, robot = start({'map': depot, 'image_reliability': 'reliable'})
     robot.publisher('image', reliability=ReliabilityPolicy.BEST_EFFORT)

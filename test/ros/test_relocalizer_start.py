@@ -16,8 +16,9 @@ def maps(depot, describer, stage, tmp_path_factory):
     with (folder / 'damaged.map' / 'places.npz').open('r+b') as file:
         file.truncate(1000)
     stage.place_map(stage.another(describer)).save(folder / 'alien.map')
-    return {'good': depot, 'absent': folder / 'absent.map', 'damaged': folder / 'damaged.map',
-            'alien': folder / 'alien.map'}
+    stage.place_map(describer, ('my camera', 'rear')).save(folder / 'odd.map')
+    bad = {name: folder / f'{name}.map' for name in ('absent', 'damaged', 'alien', 'odd')}
+    return {'good': depot, **bad}
 
 
 def cv_bridge_is_here():
@@ -41,6 +42,7 @@ def cv_bridge_is_here():
     ('good', {'image_reliability': 'good'}, 'choose one of best_effort, reliable'),
     ('good', {'accept_probability': 0.2}, 'accept_probability must lie between 0.5 and 1'),
     ('good', {'cameras': '[rear]'}, 'camera rear is not among those of the map (camera)'),
+    ('odd', {}, "cameras: 'my camera' cannot be part of a topic"),
     ('good', {'cameras': '[a-b]'}, "cameras: 'a-b' cannot be part of a topic"),
     ('good', {'base_from_camera.camera': '[1.0, 2.0]'}, 'base_from_camera.camera is no mount'),
     ('good', {'base_from_camera.front': '[0, 0, 0, 0, 0, 0, 1]'},

@@ -14,6 +14,7 @@ _CHOICES = {
     'image_reliability': ('best_effort', 'reliable', 'system_default'),
     'image_decoder': ('builtin', 'cv_bridge'),
 }
+AS_IN_THE_MAP = ('',)  # ROS cannot tell the type of an empty list
 _NOT_NEGATIVE = ('threads', 'max_rate_hz', 'odom_wait_s', 'trigger_max_age_s')
 
 
@@ -30,7 +31,8 @@ class NodeConfig:
     model: str = _knob('', 'folder of the model; empty: the one that ships with the package')
     threads: int = _knob(0, 'threads of the network; 0: what its engine thinks best')
     cameras: tuple[str, ...] = _knob(
-        ('camera',), 'names of the cameras; one listens to image, several to <name>/image each')
+        AS_IN_THE_MAP, "names of the cameras, or ['']: those of the map; one listens to image, "
+        'several to <name>/image each')
     image_transport: str = _knob(
         'auto', 'raw, compressed, or auto: both, until one of them has spoken')
     image_reliability: str = _knob(
@@ -61,8 +63,9 @@ class NodeConfig:
         if self.debug_places < 1:
             raise VprError(f'debug_places is {self.debug_places}; it must be at least 1')
         if not self.cameras:
-            raise VprError("cameras is empty; name at least one, such as ['camera']")
-        for name in self.cameras:
+            raise VprError("cameras is empty; name at least one, such as ['camera'], or give "
+                           "[''] for those of the map")
+        for name in self.cameras if self.cameras != AS_IN_THE_MAP else ():
             if not re.fullmatch('[A-Za-z_][A-Za-z0-9_]*', name):
                 raise VprError(f'cameras: {name!r} cannot be part of a topic; use letters, '
                                'digits and underscores, and a letter first')

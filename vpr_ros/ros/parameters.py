@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import Field, fields, is_dataclass
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from vpr_ros.core import pose as se3
+from vpr_ros.core.knobs import build, knobs
 from vpr_ros.core.types import Camera
 from vpr_ros.errors import VprError
 
@@ -40,39 +40,12 @@ def declare(node: Node, kind: type[Any]) -> None:
                            f'{_KINDS[type(knob.default)]}, such as {default!r}') from error
 
 
-def knobs(kind: type[Any]) -> Iterator[Field[Any]]:
-    """Yield the fields of a dataclass; one that holds a dataclass gives the fields of that."""
-    for knob in fields(kind):
-        if (part := _part(knob)) is None:
-            yield knob
-        else:
-            yield from knobs(part)
-
-
 def read(node: Node, kind: type[Config]) -> Config:
     """Return the dataclass `kind` with the values that the parameters have now.
 
     Raises VprError (of the dataclass) when the values make no sense.
     """
     return changed(node, kind, {})
-
-
-def build(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """Return `kind` of those `values` that are fields of it or of its parts."""
-    chosen: dict[str, Any] = {}
-    for knob in fields(kind):  # type: ignore[arg-type]
-        if (part := _part(knob)) is not None:
-            chosen[knob.name] = build(part, values)
-        elif knob.name in values:
-            value = values[knob.name]
-            chosen[knob.name] = tuple(value) if isinstance(value, (list, tuple)) else value
-    return kind(**chosen)
-
-
-def _part(knob: Field[Any]) -> type[Any] | None:
-    """Return the dataclass that a field holds, or None for a plain value."""
-    factory = knob.default_factory
-    return factory if isinstance(factory, type) and is_dataclass(factory) else None
 
 
 def declare_mounts(node: Node, cameras: Iterable[str]) -> tuple[Camera, ...]:

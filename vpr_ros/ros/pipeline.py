@@ -49,7 +49,7 @@ class Pipeline:
         self.accepted = 0
         self.latest: Outcome | None = None
         self._node = node
-        self._setup = setup
+        self.setup = setup
         self._take(place_map)
         self._outputs = Outputs(node)
         self.reset()
@@ -82,7 +82,7 @@ class Pipeline:
             return self.latest  # a trigger was quicker
         started_s = time.perf_counter()
         try:
-            frame = self._setup.decode(arrival.message, arrival.camera)
+            frame = self.setup.decode(arrival.message, arrival.camera)
         except FrameError as error:
             self.undecodable[arrival.camera] += 1
             self._node.get_logger().warning(
@@ -107,7 +107,7 @@ class Pipeline:
 
     def _take(self, place_map: PlaceMap) -> None:
         self.localizer = Localizer(self.thresholds, place_map, self.describer,
-                                   self._setup.cameras)
+                                   self.setup.cameras)
         self.place_map = place_map
         self._node.get_logger().info(
             f'map {place_map.digest[:12]} of {len(place_map)} places in frame '

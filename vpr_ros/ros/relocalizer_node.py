@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 import signal
@@ -26,7 +27,7 @@ from vpr_ros.ros import parameters
 from vpr_ros.ros.camera_input import CameraInput
 from vpr_ros.ros.decoders import frame_decoder
 from vpr_ros.ros.map_url import map_folder
-from vpr_ros.ros.node_config import NodeConfig
+from vpr_ros.ros.node_config import AS_IN_THE_MAP, NodeConfig
 from vpr_ros.ros.pipeline import Pipeline, Setup
 from vpr_ros.ros.qos import odometry_qos
 from vpr_ros.ros.reporter import Reporter
@@ -85,8 +86,7 @@ class RelocalizerNode(LifecycleNode):
     @_said
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read parameters, map and model; FAILURE and one line in the log for a bad one."""
-        setup, folder = self._read_setup()
-        self._pipeline = Pipeline(self, setup, PlaceMap.load(folder))
+        self._pipeline = Pipeline(self, *self._read_setup())
         self._answers = Services(self, self._pipeline, self._cameras, lambda: self._worker,
                                  self._failed)
         self._reporter = Reporter(self, self._pipeline, self._cameras)
@@ -101,10 +101,11 @@ class RelocalizerNode(LifecycleNode):
         self._worker.start()
         self._odometry = self.create_subscription(
             Odometry, 'odom', self._on_odometry, odometry_qos())
-        config = self._pipeline.config
-        for name in config.cameras:
-            topic = 'image' if len(config.cameras) == 1 else f'{name}/image'
-            self._cameras[name] = CameraInput(self, name, topic, config, self._worker.put)
+        cameras = self._pipeline.setup.cameras
+        for name in (camera.name for camera in cameras):
+            topic = 'image' if len(cameras) == 1 else f'{name}/image'
+            self._cameras[name] = CameraInput(self, name, topic, self._pipeline.config,
+                                              self._worker.put)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -132,20 +133,25 @@ class RelocalizerNode(LifecycleNode):
         self._stop()
         super().destroy_node()
 
-    def _read_setup(self) -> tuple[Setup, Path]:
-        """Return the setup and the folder of the map, as the parameters have them."""
+    def _read_setup(self) -> tuple[Setup, PlaceMap]:
+        """Return all that the node works with, as the parameters have it."""
         config = parameters.read(self, NodeConfig)
         thresholds = parameters.read(self, LocalizerConfig)
-        cameras = parameters.declare_mounts(self, config.cameras)
-        parameters.refuse_unknown(self)
         decode = frame_decoder(config.image_decoder)
         if not config.map:
             raise VprError('no map was given; set the parameter map to a folder that '
                            'vpr map build wrote')
-        folder = map_folder(config.map)
+        place_map = PlaceMap.load(map_folder(config.map))
+        names = config.cameras
+        if names == AS_IN_THE_MAP:
+            names = tuple(camera.name for camera in place_map.cameras)
+            if len(names) > 1:
+                replace(config, cameras=names)  # raises for names that no topic can have
+        cameras = parameters.declare_mounts(self, names)
+        parameters.refuse_unknown(self)
         describer = load_describer(Path(config.model).expanduser() if config.model else None,
                                    config.threads)
-        return Setup(config, thresholds, cameras, decode, describer), folder
+        return Setup(config, thresholds, cameras, decode, describer), place_map
 
     def _stop(self) -> None:
         if self._worker is None:
