@@ -27,10 +27,10 @@ class BeliefConfig:
     """How the robot moves, and how much one look may change one's mind."""
 
     leave_probability: float = 0.01    # per step: the robot drives off the map or is carried away
-    enter_probability: float = 0.10    # per step: it comes (back) to somewhere in the map
+    enter_probability: float = 0.03    # per step: it comes (back) to somewhere in the map
     odometry_error: float = 0.10       # standard deviation, as a share of the distance driven
     heading_error_rad: float = 0.35    # standard deviation between a place's heading and ours
-    max_speed_mps: float = 1.5         # reach of the robot where odometry is silent
+    max_speed_mps: float = 2.0         # reach of the robot where odometry is silent
 
     def __post_init__(self) -> None:
         for name in ('leave_probability', 'enter_probability'):

@@ -33,6 +33,7 @@ from vpr_ros.errors import MapError
 _RESTART_NS = 1_000_000_000   # a frame older than the last by more than this is a new beginning
 _STEP_RAD = 0.26              # a turn of 15 degrees shows something new
 _STILL_STEP_S = 0.2           # without odometry: no two steps within this time
+_CHANGE = 0.5                 # of the difference of two places: enough for a step
 _FROZEN = 0.9999              # so alike are two pictures only when they are the same one
 _LONGEST_STEP_S = 10.0        # nor is a robot believed to have driven for longer than this
 
@@ -47,7 +48,7 @@ class LocalizerConfig:
     top_k: int = 50                     # matches that are weighed
     accept_probability: float = 0.95    # of the best hypothesis
     ambiguous_probability: float = 0.05  # of the second best, from which on both are doubted
-    confirm_steps: int = 5              # steps for which the best hypothesis must have held
+    confirm_steps: int = 8              # steps for which the best hypothesis must have held
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     belief: BeliefConfig = field(default_factory=BeliefConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
@@ -70,6 +71,7 @@ class _Step:
     descriptor: Descriptors
     best: se3.Array | None
     held: int                 # steps for which the best hypothesis has gone on from the one before
+    since: se3.Array | None   # where it was when that began
 
 
 class Localizer:
@@ -101,6 +103,8 @@ class Localizer:
         self._belief.reset()
         self._step: _Step | None = None
         self._found: tuple[Cluster, ...] = ()
+        self._seen: Descriptors | None = None   # in the last frame
+        self._changed = 0.0                     # since the last step, between frame and frame
         self._newest_ns: int | None = None
 
     def reconfigure(self, config: LocalizerConfig) -> None:
@@ -163,8 +167,11 @@ class Localizer:
         """Move the belief on, weigh this frame, and return its evidence for each state (M,)."""
         step = self._step
         frozen = False
+        if self._seen is not None:
+            self._changed += 1.0 - float(descriptor @ self._seen)
+        self._seen = descriptor
         if step is None:
-            self._step = _Step(frame.stamp_ns, odom_from_base, descriptor, None, 0)
+            self._step = _Step(frame.stamp_ns, odom_from_base, descriptor, None, 0, None)
         elif self._is_step(step, frame, descriptor, odom_from_base):
             frozen = float(descriptor @ step.descriptor) > _FROZEN
             self._take_step(step, frame, descriptor, odom_from_base)
@@ -188,9 +195,10 @@ class Localizer:
             driven_m = float(np.linalg.norm(motion[:3]))
             turned_rad = float(se3.angle_rad(motion, se3.IDENTITY))
             return driven_m >= self._belief.spacing_m or turned_rad >= _STEP_RAD
-        # Without odometry the picture itself says so: as unlike as one place to the next.
+        # Without odometry the pictures say so: what changed from one to the next adds up to what
+        # tells one place from the next.
         elapsed_s = (frame.stamp_ns - step.stamp_ns) * 1e-9
-        return elapsed_s >= _STILL_STEP_S and float(descriptor @ step.descriptor) <= self._alike
+        return elapsed_s >= _STILL_STEP_S and self._changed >= _CHANGE * (1.0 - self._alike)
 
     def _take_step(self, step: _Step, frame: Frame, descriptor: Descriptors,
                    odom_from_base: se3.Array | None) -> None:
@@ -198,10 +206,13 @@ class Localizer:
         elapsed_s = min((frame.stamp_ns - step.stamp_ns) * 1e-9, _LONGEST_STEP_S)
         found = self._found  # in the last frame before the step
         best = found[0].pose if found and found[0].probability > 0.5 else None
-        held = step.held + 1 if best is not None and self._goes_on(step, best) else 0
+        goes_on = best is not None and self._goes_on(step, best)
+        held, since = (step.held + 1, step.since) if goes_on else (0, None)
         self._belief.move(motion, elapsed_s)
+        self._changed = 0.0
         then = best if best is None or motion is None else se3.compose(best, motion)
-        self._step = _Step(frame.stamp_ns, odom_from_base, descriptor, then, held)
+        self._step = _Step(frame.stamp_ns, odom_from_base, descriptor, then, held,
+                           best if since is None else since)
 
     def _goes_on(self, step: _Step, best: se3.Array) -> bool:
         """Say whether `best` is where the last step's best hypothesis has led."""
@@ -220,11 +231,23 @@ class Localizer:
         # However sure the belief is, a picture that speaks against it is no pose.
         if best < config.accept_probability or evidence[found[0].members].max() <= 0.0:
             return Reason.WEAK
-        step = self._step
-        if step is None or step.held + 1 < config.confirm_steps or not self._goes_on(
-                step, found[0].pose):
+        if not self._is_confirmed(found[0].pose):
             return Reason.UNCONFIRMED
         return Reason.ACCEPTED
+
+    def _is_confirmed(self, best: se3.Array) -> bool:
+        """Say whether the best hypothesis has held for long enough.
+
+        Without odometry nobody knows that the robot has driven, so the hypothesis itself must
+        have: a wrong place that looks right likes to stay where it is.
+        """
+        step, steps = self._step, self._config.confirm_steps
+        if step is None or step.since is None or not self._goes_on(step, best):
+            return False
+        if step.odom_from_base is not None:
+            return step.held + 1 >= steps
+        driven_m = float(se3.distance_m(step.since, best))
+        return step.held + 1 >= 2 * steps and driven_m >= steps * self._belief.spacing_m
 
 
 def _motion(step: _Step, odom_from_base: se3.Array | None) -> se3.Array | None:
