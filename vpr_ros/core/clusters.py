@@ -14,6 +14,7 @@ from vpr_ros.errors import MapError
 _KEEP = 5            # hypotheses
 _WORTH = 0.01        # probability below which a cluster is not reported
 _CANDIDATES = 400    # most probable states that are looked at
+_NEGLIGIBLE = 1e-5   # probability of a state that adds nothing to any cluster
 _FLOOR_M, _FLOOR_RAD = 0.05, 0.02   # never surer than this: places were not surveyed better
 
 
@@ -52,21 +53,27 @@ def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.
     count = min(_CANDIDATES, len(probabilities))
     order = np.argpartition(-probabilities, count - 1)[:count]
     order = order[np.argsort(-probabilities[order], kind='stable')]
-    left = probabilities[order] > 0.0
-    found: list[Cluster] = []
+    order = order[probabilities[order] > _NEGLIGIBLE]
+    left = np.ones(len(order), dtype=bool)
+    found: list[tuple[float, NDArray[np.int64]]] = []
     while left.any() and len(found) < 2 * _KEEP:
         best = poses[order[np.argmax(left)]]  # the first that is left is the most probable
         near = left & (se3.distance_m(poses[order], best) <= config.cluster_m)
         near &= se3.angle_rad(poses[order], best) <= config.cluster_rad
-        members = order[near]
         left &= ~near
-        if probabilities[members].sum() < _WORTH:
+        probability = float(probabilities[order[near]].sum())
+        if probability < _WORTH:
             break
-        sharp = probabilities[members] * np.exp(evidence[members] - evidence[members].max())
-        found.append(Cluster(members, *_mean(poses[members], sharp, spacing_m),
-                             float(probabilities[members].sum())))
-    found.sort(key=lambda cluster: -cluster.probability)
-    return tuple(found[:_KEEP])
+        found.append((probability, order[near]))
+    found.sort(key=lambda cluster: -cluster[0])
+    return tuple(_cluster(members, poses[members], probabilities[members], evidence[members],
+                          spacing_m) for _, members in found[:_KEEP])
+
+
+def _cluster(members: NDArray[np.int64], poses: se3.Array, probabilities: NDArray[np.float64],
+             evidence: NDArray[np.float64], spacing_m: float) -> Cluster:
+    sharp = probabilities * np.exp(evidence - evidence.max())
+    return Cluster(members, *_mean(poses, sharp, spacing_m), float(probabilities.sum()))
 
 
 def _mean(poses: se3.Array, weights: NDArray[np.float64], spacing_m: float
@@ -88,7 +95,9 @@ def _mean(poses: se3.Array, weights: NDArray[np.float64], spacing_m: float
 def _turns(quaternions: se3.Array, mean: se3.Array) -> NDArray[np.float64]:
     """Return the small rotations (n, 3) from `mean` to `quaternions`, about the map's axes."""
     vector, scalar = quaternions[:, :3], quaternions[:, 3:]
-    turn = mean[3] * vector - scalar * mean[:3] - np.cross(vector, mean[:3])
+    x, y, z = mean[:3]
+    cross = vector @ np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])  # vector x mean
+    turn = mean[3] * vector - scalar * mean[:3] - cross
     towards = np.where(scalar * mean[3] + vector @ mean[:3, None] < 0.0, -2.0, 2.0)
     rotations: NDArray[np.float64] = towards * turn  # a small angle is twice the vector part
     return rotations

@@ -46,9 +46,19 @@ def from_xy_yaw(x_m: float, y_m: float, yaw_rad: float, z_m: float = 0.0) -> Arr
 def rotate(quaternion_xyzw: Array, vector: Array) -> Array:
     """Return `vector` (..., 3) turned by the quaternion (..., 4)."""
     q, w = quaternion_xyzw[..., :3], quaternion_xyzw[..., 3:]
-    t = 2.0 * np.cross(q, vector)
-    turned: Array = vector + w * t + np.cross(q, t)
+    t = 2.0 * _cross(q, vector)
+    turned: Array = vector + w * t + _cross(q, t)
     return turned
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """Return the cross product, for a single vector faster than np.cross."""
+    ax, ay, az, bx, by, bz = a[..., 0], a[..., 1], a[..., 2], b[..., 0], b[..., 1], b[..., 2]
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape))
+    product[..., 0] = ay * bz - az * by
+    product[..., 1] = az * bx - ax * bz
+    product[..., 2] = ax * by - ay * bx
+    return product
 
 
 def compose(a_from_b: Array, b_from_c: Array) -> Array:
@@ -56,7 +66,7 @@ def compose(a_from_b: Array, b_from_c: Array) -> Array:
     position = a_from_b[..., :3] + rotate(a_from_b[..., 3:], b_from_c[..., :3])
     qa, wa = a_from_b[..., 3:6], a_from_b[..., 6:]
     qb, wb = b_from_c[..., 3:6], b_from_c[..., 6:]
-    vector = wa * qb + wb * qa + np.cross(qa, qb)
+    vector = wa * qb + wb * qa + _cross(qa, qb)
     scalar = wa * wb - np.sum(qa * qb, axis=-1, keepdims=True)
     quaternion = np.concatenate([vector, scalar], axis=-1)
     quaternion /= np.linalg.norm(quaternion, axis=-1, keepdims=True)

@@ -96,15 +96,14 @@ def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
     count = FrameCount()
     images = progress(read_images(recording, asked.image, asked.camera, count), topic.count,
                       'evaluate')
-    frames: list[JudgedFrame] = []
-    without_truth = 0
-    for frame, decode_ms in prefetch(_decoded(images, count), _AHEAD):
-        outcome, localize_ms = _localized(localizer, motion, frame)
-        poses, inside = poses_at(truth, np.array([frame.stamp_ns]), asked.max_gap_s, asked.pose)
-        if inside[0]:
-            frames.append(JudgedFrame(outcome, poses[0], decode_ms + localize_ms))
-        else:
-            without_truth += 1
+    answers = [(frame.stamp_ns, decode_ms, *_localized(localizer, motion, frame))
+               for frame, decode_ms in prefetch(_decoded(images, count), _AHEAD)]
+    stamps_ns = np.array([stamp_ns for stamp_ns, *_ in answers], dtype=np.int64)
+    poses, inside = poses_at(truth, stamps_ns, asked.max_gap_s, asked.pose)
+    frames = [JudgedFrame(outcome, pose, decode_ms + localize_ms)
+              for (_, decode_ms, outcome, localize_ms), pose, known
+              in zip(answers, poses, inside, strict=True) if known]
+    without_truth = len(answers) - len(frames)
     if not frames:
         raise BagError(_nothing(asked.image, asked.pose, without_truth, count))
     report = score(frames, localizer.poses_seen_by(asked.camera), tolerance, without_truth,
