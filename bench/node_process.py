@@ -23,7 +23,7 @@ from sensor_msgs.msg import Image
 
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.types import Camera, Describer, Image as Picture
-from vpr_ros.datasets.world import View, building_pair
+from vpr_ros.datasets.world import building_pair, View
 
 _ROOT = Path(__file__).parents[1]
 _DISCOVERY_S = 20.0

@@ -25,10 +25,10 @@ from vpr_ros.core import pose as se3
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.scoring import Tolerance
 from vpr_ros.core.types import Image
-from vpr_ros.datasets.world import View, building_pair
+from vpr_ros.datasets.world import building_pair, View
 from vpr_ros.nets.model_folder import load_describer
-from vpr_ros.tools.build_map import MapSource, build_map
-from vpr_ros.tools.evaluate_bags import QuerySource, evaluate
+from vpr_ros.tools.build_map import build_map, MapSource
+from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
 
 _DISTINCT = 40
 

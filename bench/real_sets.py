@@ -25,8 +25,8 @@ from vpr_ros.core.types import Describer
 from vpr_ros.datasets import sequences
 from vpr_ros.datasets.run import RunPair
 from vpr_ros.nets.model_folder import load_describer
-from vpr_ros.tools.build_map import MapSource, build_map
-from vpr_ros.tools.evaluate_bags import QuerySource, evaluate
+from vpr_ros.tools.build_map import build_map, MapSource
+from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
 from vpr_ros.tools.run_bag import IMAGE, POSE, write_run
 
 SETS: tuple[Callable[[Path], RunPair], ...] = (

@@ -22,8 +22,8 @@ from vpr_ros.core.scoring import Report, Tolerance
 from vpr_ros.core.types import Describer
 from vpr_ros.datasets.world import building_pair
 from vpr_ros.nets.model_folder import load_describer
-from vpr_ros.tools.build_map import MapSource, build_map
-from vpr_ros.tools.evaluate_bags import QuerySource, evaluate
+from vpr_ros.tools.build_map import build_map, MapSource
+from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
 
 _COLUMNS = ('world', 'odometry', 'frames', 'with match', 'recall@1', 'accepted', 'wrong',

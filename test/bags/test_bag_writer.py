@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.writer import BagWriter
-from vpr_ros.core.pose import IDENTITY, from_xy_yaw
+from vpr_ros.core.pose import from_xy_yaw, IDENTITY
 from vpr_ros.errors import BagError
 
 STORAGES = ('mcap', 'sqlite3', 'rosbag1')

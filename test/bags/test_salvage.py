@@ -5,7 +5,7 @@ import re
 import shutil
 import sqlite3
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, HealthCheck, settings, strategies as st
 from mcap.writer import CompressionType, Writer as McapWriter
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ import pytest
 from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.trajectory import read_mount, read_trajectory
 from vpr_ros.bags.writer import BagWriter
-from vpr_ros.core.pose import IDENTITY, compose, from_xy_yaw
+from vpr_ros.core.pose import compose, from_xy_yaw, IDENTITY
 from vpr_ros.core.trajectory_lookup import poses_at
 from vpr_ros.errors import BagError
 

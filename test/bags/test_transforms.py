@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import time
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, HealthCheck, settings, strategies as st
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.trajectory import read_trajectory
 from vpr_ros.bags.writer import BagWriter
-from vpr_ros.core.pose import IDENTITY, from_xy_yaw
+from vpr_ros.core.pose import from_xy_yaw, IDENTITY
 from vpr_ros.core.trajectory_lookup import poses_at
 from vpr_ros.errors import BagError
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip('torch')
 
 from vpr_ros.compress.distill import CHECKPOINT, disagreement, distill, rate  # noqa: E402
 from vpr_ros.compress.distill_config import DistillConfig  # noqa: E402
-from vpr_ros.compress.distill_student import Student, as_network  # noqa: E402
+from vpr_ros.compress.distill_student import as_network, Student  # noqa: E402
 from vpr_ros.errors import ModelError  # noqa: E402
 
 TINY = DistillConfig(width_mult=0.125, channels=4, grid=2, input_px=64, size_px=32,

@@ -7,7 +7,7 @@ torch = pytest.importorskip('torch')
 
 from vpr_ros.compress.distill_augment import make_view  # noqa: E402
 from vpr_ros.compress.distill_config import DistillConfig  # noqa: E402
-from vpr_ros.compress.distill_teacher import Basis, as_input, teacher_maps  # noqa: E402
+from vpr_ros.compress.distill_teacher import as_input, Basis, teacher_maps  # noqa: E402
 from vpr_ros.core.card import Preprocessing  # noqa: E402
 from vpr_ros.errors import ModelError  # noqa: E402
 from vpr_ros.nets.preprocess import preprocess  # noqa: E402

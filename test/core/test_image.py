@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 import numpy as np
 import pytest
 
-from vpr_ros.core.image import SUPPORTED, decode_image
+from vpr_ros.core.image import decode_image, SUPPORTED
 from vpr_ros.core.types import Frame
 from vpr_ros.errors import FrameError
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, HealthCheck, settings, strategies as st
 import numpy as np
 import pytest
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vpr_ros.core import pose as se3
-from vpr_ros.core.scoring import JudgedFrame, Tolerance, score
+from vpr_ros.core.scoring import JudgedFrame, score, Tolerance
 from vpr_ros.core.types import Hypothesis, Match, Outcome, Reason
 from vpr_ros.errors import VprError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vpr_ros.datasets.world_layout import make_plan, round_corners
-from vpr_ros.datasets.world_plan import SOLID, Kind, Tag
+from vpr_ros.datasets.world_plan import Kind, SOLID, Tag
 
 SEEDS = st.integers(0, 10_000)
 

@@ -6,16 +6,16 @@ import pytest
 
 from vpr_ros.core import pose as se3
 from vpr_ros.datasets.world import (
-    QUERY_DRIVING,
-    View,
-    World,
     building_pair,
+    QUERY_DRIVING,
     training_images,
     unmapped,
+    View,
+    World,
 )
 from vpr_ros.datasets.world_conditions import MAPPING
 from vpr_ros.datasets.world_layout import make_plan
-from vpr_ros.datasets.world_motion import Driving, drive, wander
+from vpr_ros.datasets.world_motion import drive, Driving, wander
 
 SEED = 3
 SMALL = View(80, 60)

@@ -12,7 +12,7 @@ torch = pytest.importorskip('torch')
 
 from vpr_ros.core.card import ModelCard, Preprocessing  # noqa: E402
 from vpr_ros.nets.export import card_of, write_model  # noqa: E402
-from vpr_ros.nets.network import Network, build_network  # noqa: E402
+from vpr_ros.nets.network import build_network, Network  # noqa: E402
 
 torch.set_num_threads(1)  # on a busy machine two wait for each other
 SIDE_PX = 64

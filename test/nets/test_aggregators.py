@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from vpr_ros.errors import ModelError
-from vpr_ros.nets.aggregators import ConvAP, GeM, Grid, build_aggregator, grid_average
+from vpr_ros.nets.aggregators import build_aggregator, ConvAP, GeM, Grid, grid_average
 
 
 def features(channels=5, height=7, width=6, seed=0):

@@ -9,7 +9,7 @@ import pytest
 
 from vpr_ros.compress.distill_eval import recall_on
 from vpr_ros.datasets.sequences import corridor, stromovka_summer_winter
-from vpr_ros.nets.model_folder import GRAPH, default_model_folder, load_describer, read_card
+from vpr_ros.nets.model_folder import default_model_folder, GRAPH, load_describer, read_card
 
 DATA = Path(os.environ.get('VPR_SHARED', Path(__file__).resolve().parents[3] / 'shared')) / 'data'
 needs_data = pytest.mark.skipif(

@@ -12,7 +12,7 @@ from vpr_ros.core.card import ModelCard
 from vpr_ros.core.folder import seal
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.export import write_model
-from vpr_ros.nets.model_folder import CARD, GRAPH, MANIFEST, WEIGHTS, load_describer, read_card
+from vpr_ros.nets.model_folder import CARD, GRAPH, load_describer, MANIFEST, read_card, WEIGHTS
 from vpr_ros.nets.torch_describer import TorchDescriber
 
 FILES = (CARD, WEIGHTS, GRAPH, MANIFEST)

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from vpr_ros.core import pose as se3
-from vpr_ros.core.types import Hypothesis, Match, Outcome, Reason, Timing, stamp_ns_of
+from vpr_ros.core.types import Hypothesis, Match, Outcome, Reason, stamp_ns_of, Timing
 from vpr_ros.ros import messages
 
 STAMP_NS = 1_700_000_000_000_000_007

@@ -17,7 +17,7 @@ from vpr_ros.core import pose as se3
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import Tolerance
-from vpr_ros.tools.evaluate_bags import QuerySource, evaluate, outcome_record
+from vpr_ros.tools.evaluate_bags import evaluate, outcome_record, QuerySource
 
 IMAGE, ODOM, POSE = '/camera/image_raw', '/odom', '/ground_truth'
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from vpr_ros.ros.worker import Arrival, Worker, finished
+from vpr_ros.ros.worker import Arrival, finished, Worker
 
 LIMIT_S = 5.0
 

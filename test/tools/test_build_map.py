@@ -5,7 +5,7 @@ import pytest
 from vpr_ros.bags.recording import Recording
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.errors import BagError, MapError, VprError
-from vpr_ros.tools.build_map import MapSource, build_map, write_map
+from vpr_ros.tools.build_map import build_map, MapSource, write_map
 
 SOURCE = MapSource('/image', '/pose')
 

@@ -17,7 +17,7 @@ from vpr_ros.bags.scan_mcap import McapScan
 from vpr_ros.bags.scan_rosbag1 import Rosbag1Scan
 from vpr_ros.bags.scan_sqlite import SqliteScan
 from vpr_ros.bags.source import ADVICE, Raw, SalvageReport, Source, Topic
-from vpr_ros.bags.whole import WholeBag, storage_files
+from vpr_ros.bags.whole import storage_files, WholeBag
 from vpr_ros.errors import BagError
 
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'  # CDR, the other thing that a message may begin with, never does

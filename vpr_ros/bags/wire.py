@@ -11,7 +11,7 @@ from functools import cache
 import struct
 from typing import Any
 
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
 from vpr_ros.errors import BagError

@@ -20,13 +20,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vpr_ros.compress.distill_augment import make_view
 from vpr_ros.compress.distill_config import DistillConfig
 from vpr_ros.compress.distill_student import Student
-from vpr_ros.compress.distill_teacher import Basis, as_input, teacher_maps
+from vpr_ros.compress.distill_teacher import as_input, Basis, teacher_maps
 from vpr_ros.core.types import Image
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.network import channels_of

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from vpr_ros.compress.distill import Distilled, distill
+from vpr_ros.compress.distill import distill, Distilled
 from vpr_ros.compress.distill_config import DistillConfig
-from vpr_ros.compress.distill_eval import Recall, benchmark
+from vpr_ros.compress.distill_eval import benchmark, Recall
 from vpr_ros.compress.distill_images import source_images
 from vpr_ros.compress.distill_student import as_network, convap_args
 from vpr_ros.core.card import Preprocessing

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 
 from vpr_ros.compress.distill_config import DistillConfig
 from vpr_ros.nets.aggregators import ConvAP
-from vpr_ros.nets.network import Network, build_network, channels_of
+from vpr_ros.nets.network import build_network, channels_of, Network
 from vpr_ros.nets.torchvision_models import build_backbone
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from vpr_ros.core import pose as se3
 from vpr_ros.core.types import Image
 from vpr_ros.datasets.run import LazyImages, Run, RunPair
-from vpr_ros.datasets.world_conditions import MAPPING, QUERY, Conditions
-from vpr_ros.datasets.world_motion import Drive, Driving, drive
+from vpr_ros.datasets.world_conditions import Conditions, MAPPING, QUERY
+from vpr_ros.datasets.world_motion import Drive, drive, Driving
 from vpr_ros.datasets.world_people import Crowd
 from vpr_ros.datasets.world_plan import Floats, Kind
 from vpr_ros.datasets.world_render import Renderer

@@ -9,19 +9,19 @@ import numpy as np
 from vpr_ros.datasets import world_fixtures as fixtures
 from vpr_ros.datasets.world_plan import Kind, Plan
 from vpr_ros.datasets.world_textures import (
-    MATERIALS,
+    brick,
     Bytes,
     Color,
-    Material,
-    Rng,
-    brick,
     concrete,
     hsv,
+    Material,
+    MATERIALS,
     planks,
     plaster,
+    Rng,
     shade,
 )
-from vpr_ros.datasets.world_walls import Strip, hang
+from vpr_ros.datasets.world_walls import hang, Strip
 
 PPM = 40
 TOP_M = 9.6

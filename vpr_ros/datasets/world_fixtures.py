@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vpr_ros.datasets.world_textures import Bytes, Color, Rng, hsv, noise, planks, shade, tinted
+from vpr_ros.datasets.world_textures import Bytes, Color, hsv, noise, planks, Rng, shade, tinted
 
 PPM = 64
 _FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SIMPLEX)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from vpr_ros.datasets.world_plan import CELL_M, SOLID, Area, Face, Kind, Tag
+from vpr_ros.datasets.world_plan import Area, CELL_M, Face, Kind, SOLID, Tag
 
 _MARGIN_M = 3.0
 _DOOR_M, _DOOR_CELLS_DEEP = 1.2, 1

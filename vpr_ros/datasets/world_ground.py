@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_conditions import Conditions
 from vpr_ros.datasets.world_light import irradiance, lamp_gains
-from vpr_ros.datasets.world_plan import CELL_M, SOLID, Kind, Plan
+from vpr_ros.datasets.world_plan import CELL_M, Kind, Plan, SOLID
 from vpr_ros.datasets.world_shapes import GROUND_PPM, SKY_TOP
 from vpr_ros.datasets.world_textures import Bytes, Floats32, hsv, noise
 from vpr_ros.datasets.world_walls import Look

@@ -22,7 +22,7 @@ from itertools import pairwise
 import numpy as np
 
 from vpr_ros.datasets.world_grid import carve, faces_of
-from vpr_ros.datasets.world_plan import CEILING_M, CELL_M, Area, Floats, Kind, Plan
+from vpr_ros.datasets.world_plan import Area, CEILING_M, CELL_M, Floats, Kind, Plan
 
 _CORNER_RADIUS_M = 1.2
 _STREET_HALF_M = 4.8

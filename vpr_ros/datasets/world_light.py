@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_conditions import Conditions
 from vpr_ros.datasets.world_facades import TOP_M
-from vpr_ros.datasets.world_plan import CELL_M, SOLID, Kind, Plan
+from vpr_ros.datasets.world_plan import CELL_M, Kind, Plan, SOLID
 
 Floats = NDArray[np.float64]
 _LAMP_REACH_M = 9.0

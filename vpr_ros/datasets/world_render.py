@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from vpr_ros.datasets.world_atlas import LEVELS_Y
 from vpr_ros.datasets.world_cutouts import draw_quads
-from vpr_ros.datasets.world_eye import FAR_M, Columns, Eye, first_walls
-from vpr_ros.datasets.world_shapes import DETAIL_M, GROUND_PPM, SKY_TOP, Pinhole, Quad, Scene
+from vpr_ros.datasets.world_eye import Columns, Eye, FAR_M, first_walls
+from vpr_ros.datasets.world_shapes import DETAIL_M, GROUND_PPM, Pinhole, Quad, Scene, SKY_TOP
 from vpr_ros.datasets.world_textures import Bytes, Floats32
 
 _SEEN_M = 60.0       # of the ceiling; the floor is cast four times as far

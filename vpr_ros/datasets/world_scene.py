@@ -24,8 +24,8 @@ from vpr_ros.datasets.world_layout import make_plan
 from vpr_ros.datasets.world_light import irradiance
 from vpr_ros.datasets.world_plan import CEILING_M, CELL_M, Face, Kind, Plan, Tag
 from vpr_ros.datasets.world_shapes import Quad, Scene
-from vpr_ros.datasets.world_textures import Bytes, Floats32, detail_tiles
-from vpr_ros.datasets.world_walls import Strip, make_looks, paint_inside
+from vpr_ros.datasets.world_textures import Bytes, detail_tiles, Floats32
+from vpr_ros.datasets.world_walls import make_looks, paint_inside, Strip
 
 _CLEAR_M = 0.95  # nothing stands nearer to a route than this
 

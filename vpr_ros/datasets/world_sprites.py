@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vpr_ros.datasets.world_fixtures import poster
-from vpr_ros.datasets.world_textures import Bytes, Color, Rng, hsv, shade
+from vpr_ros.datasets.world_textures import Bytes, Color, hsv, Rng, shade
 
 _SUPER = 3  # painted larger and shrunk, so that outlines are smooth
 

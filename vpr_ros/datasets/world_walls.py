@@ -12,16 +12,16 @@ from vpr_ros.datasets import world_fixtures as fixtures
 from vpr_ros.datasets.world_fixtures import PPM
 from vpr_ros.datasets.world_plan import CEILING_M, Face, Kind, Plan, Tag
 from vpr_ros.datasets.world_textures import (
-    MATERIALS,
     Bytes,
     Color,
-    Material,
-    Rng,
     concrete,
     hsv,
     marble,
+    Material,
+    MATERIALS,
     planks,
     plaster,
+    Rng,
     shade,
     tiles,
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vpr_ros.errors import ModelError

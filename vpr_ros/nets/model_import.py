@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 
 from vpr_ros.core.card import ModelCard, Preprocessing
 from vpr_ros.core.folder import refuse_existing
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.aggregators import build_aggregator
 from vpr_ros.nets.export import card_of, write_model
-from vpr_ros.nets.network import Network, channels_of
+from vpr_ros.nets.network import channels_of, Network
 from vpr_ros.nets.torchvision_models import build_backbone, whole_network
 
 _LISTED = 5  # names an error lists before it counts the rest

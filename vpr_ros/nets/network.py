@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
 
 from vpr_ros.core.card import ModelCard
 from vpr_ros.errors import ModelError

@@ -14,7 +14,7 @@ from vpr_ros.core.card import ModelCard
 from vpr_ros.core.types import Descriptors, Image
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.checked import checked_descriptors
-from vpr_ros.nets.model_folder import WEIGHTS, read_card
+from vpr_ros.nets.model_folder import read_card, WEIGHTS
 from vpr_ros.nets.network import Network, rebuild
 from vpr_ros.nets.preprocess import preprocess
 

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from vpr_ros.core.types import stamp_ns_of
 from vpr_ros.ros.diagnostics import CameraCounts, Delivery, Losses
 from vpr_ros.ros.node_config import NodeConfig
-from vpr_ros.ros.qos import LARGE_IMAGES, image_qos, subscribe, why_silent
+from vpr_ros.ros.qos import image_qos, LARGE_IMAGES, subscribe, why_silent
 from vpr_ros.ros.rate_gate import RateGate
 from vpr_ros.ros.worker import Arrival
 

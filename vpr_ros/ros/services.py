@@ -19,7 +19,7 @@ from vpr_ros.ros.camera_input import CameraInput
 from vpr_ros.ros.map_url import map_folder
 from vpr_ros.ros.messages import verdict
 from vpr_ros.ros.pipeline import Pipeline
-from vpr_ros.ros.worker import Worker, finished
+from vpr_ros.ros.worker import finished, Worker
 
 _ANSWER = LoadMap.Response
 _INACTIVE = 'the node is not active; activate it first'

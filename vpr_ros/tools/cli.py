@@ -143,7 +143,7 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
     """
     from vpr_ros.core.scoring import Tolerance
     from vpr_ros.nets.model_folder import load_describer
-    from vpr_ros.tools.evaluate_bags import QuerySource, print_report, write_evaluation
+    from vpr_ros.tools.evaluate_bags import print_report, QuerySource, write_evaluation
     from vpr_ros.tools.params_file import read_config
     source = QuerySource(**_given(image=image, pose=pose, odom=odom, camera=camera,
                                   base_frame=base_frame, map_frame=map_frame,

@@ -19,15 +19,15 @@ from vpr_ros.bags.trajectory import read_trajectory
 from vpr_ros.core.folder import new_folder
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance, score
+from vpr_ros.core.scoring import JudgedFrame, Report, score, Tolerance
 from vpr_ros.core.trajectory_lookup import poses_at
 from vpr_ros.core.types import Hypothesis, Image, Match, Outcome, Reason
 from vpr_ros.datasets.world import building_pair
 from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
-from vpr_ros.report.picture import Pair, color_of, draw, summary
+from vpr_ros.report.picture import color_of, draw, Pair, summary
 from vpr_ros.tools.build_map import MapSource, write_map
-from vpr_ros.tools.evaluate_bags import QuerySource, evaluate, outcome_record, print_report
+from vpr_ros.tools.evaluate_bags import evaluate, outcome_record, print_report, QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
 
 _PAIRS = 7

@@ -106,10 +106,10 @@ def _fastdds() -> Finding:
     names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
     profile = next((os.environ[name] for name in names if os.environ.get(name)), None)
     if profile is None:
+        name = names[os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')]
         return Finding('DDS profile', False, 'none is set: raw images above 500 kB may not arrive '
-                       'best-effort over FastDDS. relocalize.launch.py sets one; elsewhere export '
-                       f'{names[0]}=<share/vpr_ros>/config/fastdds.xml, for the camera too',
-                       needed=False)
+                       'best-effort over FastDDS. It is the camera driver that needs one: start '
+                       f'it with {name}=<share/vpr_ros>/config/fastdds.xml', needed=False)
     return Finding('DDS profile', Path(profile).is_file(), profile, needed=False)
 
 

@@ -25,7 +25,7 @@ from vpr_ros.core.knobs import flat
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.motion import OdometryBuffer
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance, score
+from vpr_ros.core.scoring import JudgedFrame, Report, score, Tolerance
 from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Camera, Describer, Frame, Outcome, Trajectory
 from vpr_ros.errors import BagError, FrameError, MapError, VprError
