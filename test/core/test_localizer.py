@@ -16,8 +16,13 @@ CONFIG = LocalizerConfig()
 def drive(localizer, view, places, start_s=0.0, odometry=True):
     """Drive through `places`, one a second and a meter, and return the outcomes."""
     return [localizer.localize(view(place, start_s + i),
-                               se3.from_xy_yaw(float(i), 0.0, 0.0) if odometry else None)
+                               *([ahead(float(i))] if odometry else []))
             for i, place in enumerate(places)]
+
+
+def ahead(x_m):
+    """Odometry that has the robot `x_m` ahead of its start."""
+    return lambda stamp_ns: se3.from_xy_yaw(x_m, 0.0, 0.0)
 
 
 @pytest.mark.parametrize('odometry', [True, False])
@@ -41,9 +46,8 @@ def test_the_first_frames_are_not_believed_yet(corridor, describer, view):
 
 def test_standing_still_never_confirms(corridor, describer, view):
     localizer = Localizer(CONFIG, corridor, describer)
-    here = se3.from_xy_yaw(0.0, 0.0, 0.0)
     for second in range(60):
-        outcome = localizer.localize(view(20, second), here)
+        outcome = localizer.localize(view(20, second), ahead(0.0))
         assert outcome.reason is not Reason.ACCEPTED
     silent = Localizer(CONFIG, corridor, describer)
     for second in range(60):
@@ -149,7 +153,7 @@ def test_thresholds_change_on_the_fly_and_the_rest_is_refused(corridor, describe
     localizer = Localizer(CONFIG, corridor, describer)
     drive(localizer, view, range(5, 25))
     localizer.reconfigure(replace(CONFIG, confirm_steps=1000))
-    assert localizer.localize(view(25, 20.0), se3.from_xy_yaw(20.0, 0, 0)).reason is (
+    assert localizer.localize(view(25, 20.0), ahead(20.0)).reason is (
         Reason.UNCONFIRMED)
     with pytest.raises(MapError, match='loaded again'):
         localizer.reconfigure(replace(CONFIG, belief=BeliefConfig(max_speed_mps=9.0)))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -39,6 +39,12 @@ _LONGEST_STEP_S = 10.0        # nor is a robot believed to have driven for longe
 
 
 Evidences = NDArray[np.float64]
+Odometry = Callable[[int], 'se3.Array | None']
+
+
+def _silent(stamp_ns: int) -> se3.Array | None:
+    """Stand for odometry where there is none."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -113,10 +119,11 @@ class Localizer:
             raise MapError('evidence and belief settings need the map to be loaded again')
         self._config = config
 
-    def localize(self, frame: Frame, odom_from_base: se3.Array | None = None) -> Outcome:
+    def localize(self, frame: Frame, odometry: Odometry = _silent) -> Outcome:
         """Return what the map says about one frame.
 
-        `odom_from_base` (7,) is where odometry had the robot at the frame's moment, if it spoke.
+        `odometry(stamp_ns)` gives `odom_from_base` (7,) at the frame's moment, or None. It is
+        asked when the picture has been described, so that what comes late may come meanwhile.
         Raises MapError for a camera that this localizer was not made for.
         """
         if frame.camera not in self._viewpoints.state_of:
@@ -137,6 +144,8 @@ class Localizer:
         matches = self._index.search(descriptor, self._config.top_k)
         searched = perf_counter()
         # 3. Remember: weigh them by where the robot can have come from.
+        odom_from_base = odometry(frame.stamp_ns)
+        asked = perf_counter()
         evidence = self._remember(frame, descriptor, matches, odom_from_base)
         # 4. Doubt: only a hypothesis that has earned it leaves as a pose.
         found = clusters(self._config.cluster, self._viewpoints.poses,
@@ -144,7 +153,7 @@ class Localizer:
         self._found = found
         reason = self._judge(found, evidence)
         timing = Timing((described - started) * 1e3, (searched - described) * 1e3,
-                        (perf_counter() - searched) * 1e3)
+                        (perf_counter() - asked) * 1e3)
         hypotheses = tuple(Hypothesis(frame.stamp_ns, self._map.frame_id, c.pose, c.covariance,
                                       c.probability) for c in found)
         return Outcome(frame.stamp_ns, frame.camera, matches, hypotheses, reason,

@@ -90,8 +90,9 @@ class Pipeline:
                 throttle_duration_sec=10.0)
             return None
         decode_ms = (time.perf_counter() - started_s) * 1e3
-        odometry = self.odometry.at(frame.stamp_ns, self.config.odom_wait_s)
-        outcome = self.localizer.localize(frame, odometry)
+        wait_s = self.config.odom_wait_s
+        outcome = self.localizer.localize(
+            frame, lambda stamp_ns: self.odometry.at(stamp_ns, wait_s))
         if outcome.restarted:
             self._node.get_logger().warning(
                 f'time jumped back to {stamp_text(outcome.stamp_ns)}: what was believed of the '

@@ -144,7 +144,7 @@ def _decoded(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[tuple[F
 
 def _localized(localizer: Localizer, motion: _Odometry, frame: Frame) -> tuple[Outcome, float]:
     started = perf_counter()
-    outcome = localizer.localize(frame, motion.at(frame.stamp_ns))
+    outcome = localizer.localize(frame, motion.at)
     return outcome, (perf_counter() - started) * 1e3
 
 
