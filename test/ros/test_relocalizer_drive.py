@@ -131,7 +131,7 @@ def test_time_that_jumps_back_resets_the_belief_and_is_said_once(robot, node, st
     robot.drive(range(10, 18))
     said = node[0].log.count('time jumped back')
     robot.now_ns -= 3_100_000_000
-    first, *rest = robot.drive(range(11, 19))
+    first, *rest = robot.drive(range(11, 24))
     assert stage.values(first)['restarted'] == 'true'
     assert stage.values(first)['reason'] != 'accepted'
     assert all(stage.values(status)['restarted'] == 'false' for status in rest)
