@@ -73,6 +73,17 @@ def _images(recording: Recording, topic: str, camera: str, count: FrameCount,
         yield LazyFrame(stamp_ns, camera, message.bag, message)
 
 
+def decode_or_skip(image: LazyFrame, count: FrameCount) -> Frame | None:
+    """Return the frame of `image`, or None when it cannot be decoded; `count` knows of both."""
+    try:
+        frame = image.decode()
+    except FrameError as error:
+        count.skip(error)
+        return None
+    count.read += 1
+    return frame
+
+
 def decode_frames(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[Frame]:
     """Yield the frames of `images`; those that cannot be decoded are counted and skipped.
 
@@ -81,13 +92,8 @@ def decode_frames(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[Fr
     topic = ''
     for image in images:
         topic = image.message.topic
-        try:
-            frame = image.decode()
-        except FrameError as error:
-            count.skip(error)
-            continue
-        count.read += 1
-        yield frame
+        if (frame := decode_or_skip(image, count)) is not None:
+            yield frame
     if count.skipped and not count.read:
         where = f' of {topic}' if topic else ''
         raise BagError(f'none of the {count.skipped} images{where} can be decoded; '

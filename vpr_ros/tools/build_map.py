@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vpr_ros.bags.frames import FrameCount, LazyFrame, read_images
+from vpr_ros.bags.frames import decode_or_skip, FrameCount, LazyFrame, read_images
 from vpr_ros.bags.prefetch import prefetch
 from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.trajectory import BASE_FRAME, read_mount, read_trajectory
@@ -21,7 +21,7 @@ from vpr_ros.core.folder import refuse_existing
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Camera, Describer, Frame, Image, Trajectory
-from vpr_ros.errors import BagError, FrameError, MapError, VprError
+from vpr_ros.errors import BagError, MapError, VprError
 from vpr_ros.tools.progress import progress
 
 _THUMBNAIL_WIDTH_PX = 160
@@ -153,13 +153,8 @@ class _Chosen:
 def _decoded(chosen: Iterator[tuple[LazyFrame, se3.Array]], count: FrameCount
              ) -> Iterator[_Place]:
     for image, pose in chosen:
-        try:
-            frame = image.decode()
-        except FrameError as error:
-            count.skip(error)
-            continue
-        count.read += 1
-        yield _Place(image.bag, pose, frame)
+        if (frame := decode_or_skip(image, count)) is not None:
+            yield _Place(image.bag, pose, frame)
 
 
 def salvaged(recording: Recording) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vpr_ros.bags.frames import FrameCount, LazyFrame, read_images
+from vpr_ros.bags.frames import decode_or_skip, FrameCount, LazyFrame, read_images
 from vpr_ros.bags.prefetch import prefetch
 from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.trajectory import BASE_FRAME, read_mount, read_trajectory
@@ -28,7 +28,7 @@ from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import JudgedFrame, Report, score, Tolerance
 from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Camera, Describer, Frame, Outcome, Trajectory
-from vpr_ros.errors import BagError, FrameError, MapError, VprError
+from vpr_ros.errors import BagError, MapError, VprError
 from vpr_ros.tools.build_map import salvaged
 from vpr_ros.tools.progress import progress
 
@@ -133,13 +133,8 @@ class _Odometry:
 def _decoded(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[tuple[Frame, float]]:
     for image in images:
         started = perf_counter()
-        try:
-            frame = image.decode()
-        except FrameError as error:
-            count.skip(error)
-            continue
-        count.read += 1
-        yield frame, (perf_counter() - started) * 1e3
+        if (frame := decode_or_skip(image, count)) is not None:
+            yield frame, (perf_counter() - started) * 1e3
 
 
 def _localized(localizer: Localizer, motion: _Odometry, frame: Frame) -> tuple[Outcome, float]:
