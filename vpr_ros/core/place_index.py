@@ -39,8 +39,7 @@ class PlaceIndex:
                            f'{self._index.d}-d places')
         query = np.ascontiguousarray(descriptor, dtype=np.float32)[None]
         similarities, places = self._index.search(query, min(count, len(self)))
-        return tuple(Match(int(place), float(similarity)) for place, similarity
-                     in zip(places[0], similarities[0], strict=True))
+        return tuple(map(Match, places[0].tolist(), similarities[0].tolist()))
 
     def background(self, descriptor: NDArray[np.float32]) -> tuple[float, float]:
         """Return mean and standard deviation of the similarity of `descriptor` to the places."""
