@@ -165,3 +165,25 @@ def test_thresholds_change_on_the_fly_and_the_rest_is_refused(corridor, describe
 def test_settings_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(MapError, match=words):
         LocalizerConfig(**wrong)
+
+
+def test_a_front_and_a_rear_camera_share_one_belief(corridor, describer, view):
+    """Driving the other way, only the rear camera knows the views; the front one is no bar."""
+    mount = corridor.cameras[0].base_from_camera
+    rear = Camera('rear', se3.compose(se3.from_xy_yaw(0.0, 0.0, np.pi), mount))
+    localizer = Localizer(CONFIG, corridor, describer, [Camera('camera'), rear])
+    for i, place in enumerate(range(50, 15, -1)):
+        localizer.localize(view(1000 + place, i, 'camera'), ahead(float(i)))
+        outcome = localizer.localize(view(place, i + 0.1, 'rear'), ahead(float(i)))
+    assert outcome.reason is Reason.ACCEPTED
+    assert abs(se3.yaw_rad(outcome.accepted.pose)) == pytest.approx(np.pi, abs=0.1)
+    assert outcome.accepted.pose[0] == pytest.approx(16.4, abs=1.0)
+
+
+def test_two_cameras_that_stand_still_take_no_step(corridor, describer, view):
+    mount = corridor.cameras[0].base_from_camera
+    rear = Camera('rear', se3.compose(se3.from_xy_yaw(0.0, 0.0, np.pi), mount))
+    localizer = Localizer(CONFIG, corridor, describer, [Camera('camera'), rear])
+    unknown = [localizer.localize(view(place, i, camera)).unknown_probability
+               for i in range(40) for camera, place in (('camera', 20), ('rear', 40))]
+    assert np.ptp(unknown[2:]) < 0.2

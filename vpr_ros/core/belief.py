@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A discrete Bayes filter over the places of a map and an explicit *unknown*.
 
-After probabilistic place recognition with an off-map state (Xu, Snderhauf, Milford,
+After probabilistic place recognition with an off-map state (Xu, Suenderhauf, Milford,
 "Probabilistic Visual Place Recognition for Hierarchical Localization", RA-L 2020, and its
-sequel with odometry and off-map detection, ICRA 2021), with likelihoods relative to the map.
+sequel with odometry and new places, RA-L 2021), with likelihoods relative to the map.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ class Localizer:
         self._belief.reset()
         self._step: _Step | None = None
         self._found: tuple[Cluster, ...] = ()
-        self._seen: Descriptors | None = None   # in the last frame
-        self._changed = 0.0                     # since the last step, between frame and frame
+        self._seen: dict[str, Descriptors] = {}   # by each camera, last
+        self._changed = 0.0   # since the last step, between frame and frame of one camera
         self._newest_ns: int | None = None
 
     def reconfigure(self, config: LocalizerConfig) -> None:
@@ -176,12 +176,12 @@ class Localizer:
         """Move the belief on, weigh this frame, and return its evidence for each state (M,)."""
         step = self._step
         frozen = False
-        if self._seen is not None:
-            self._changed += 1.0 - float(descriptor @ self._seen)
-        self._seen = descriptor
+        seen = self._seen.get(frame.camera, descriptor)
+        self._changed += 1.0 - float(descriptor @ seen)
+        self._seen[frame.camera] = descriptor
         if step is None:
             self._step = _Step(frame.stamp_ns, odom_from_base, descriptor, None, 0, None)
-        elif self._is_step(step, frame, descriptor, odom_from_base):
+        elif self._is_step(step, frame, odom_from_base):
             frozen = float(descriptor @ step.descriptor) > _FROZEN
             self._take_step(step, frame, descriptor, odom_from_base)
         elif step.odom_from_base is None and odom_from_base is not None:
@@ -190,14 +190,14 @@ class Localizer:
         if not frozen:  # the same picture after a drive is a camera that hangs: it says nothing
             of_matches = self._evidence.of(descriptor, matches)
             states = self._viewpoints.state_of[frame.camera]
-            evidence[:] = min(float(of_matches[-1]), 0.0)
+            # Of a state that this camera has no view of, it knows as much as off the map: nothing.
+            evidence[states] = min(float(of_matches[-1]), 0.0)
             # Several matches may mean one state: the best speaks for it, and is written last.
             evidence[states[[m.place for m in reversed(matches)]]] = of_matches[::-1]
         self._belief.look(evidence)
         return evidence
 
-    def _is_step(self, step: _Step, frame: Frame, descriptor: Descriptors,
-                 odom_from_base: se3.Array | None) -> bool:
+    def _is_step(self, step: _Step, frame: Frame, odom_from_base: se3.Array | None) -> bool:
         """Say whether the robot has moved on far enough for a look to tell something new."""
         motion = _motion(step, odom_from_base)
         if motion is not None:
