@@ -45,6 +45,7 @@ _KINDS = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': Com
 class Answer:
     """What the node published about one image."""
 
+    camera: str = ''
     status: dict[str, str] = field(default_factory=dict)
     pose: list[float] | None = None
     hypotheses: list[list[float]] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Answer:
     def record(self, stamp_ns: int) -> dict[str, Any]:
         """Return a line of the output, named as in the outcomes.jsonl of vpr evaluate."""
         best = self.pose or (self.hypotheses[0] if self.hypotheses else None)
-        return {'stamp_ns': stamp_ns, 'camera': 'camera', 'reason': self.status['reason'],
+        return {'stamp_ns': stamp_ns, 'camera': self.camera, 'reason': self.status['reason'],
                 'pose': best, 'published': self.pose is not None,
                 'probability': float(self.status['probability']) if best else None,
                 'unknown_probability': float(self.status['unknown_probability']),
@@ -131,7 +132,8 @@ class Player(Node):
     def _on_status(self, message: DiagnosticStatus) -> None:
         values = {item.key: item.value for item in message.values}
         seconds, nanoseconds = values['stamp'].split('.')
-        self._at(int(seconds) * 1_000_000_000 + int(nanoseconds)).status = values
+        answer = self._at(int(seconds) * 1_000_000_000 + int(nanoseconds))
+        answer.camera, answer.status = message.hardware_id, values
 
 
 def _row(pose: Any) -> list[float]:
