@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vpr_ros.core import pose as se3
 from vpr_ros.core.card import ModelCard
 from vpr_ros.core.image import decode_image
+from vpr_ros.core.intrinsics import Intrinsics
 
 Image = NDArray[np.uint8]         # (height, width, 3) RGB
 Descriptors = NDArray[np.float32]  # (B, dim), each row of unit length
@@ -21,10 +22,11 @@ Descriptors = NDArray[np.float32]  # (B, dim), each row of unit length
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera by name, and how it is mounted; `base_from_camera` is None where nobody said."""
+    """A camera by name, how it is mounted and its lens; None where nobody said."""
 
     name: str
     base_from_camera: se3.Array | None = None
+    intrinsics: Intrinsics | None = None
 
 
 @dataclass(frozen=True)
