@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 
-from vpr_ros.core.intrinsics import Intrinsics
+from vpr_ros.core.intrinsics import camera_info_topic, Intrinsics, is_rectified
 from vpr_ros.errors import FrameError
 
 PLAIN = Intrinsics(640, 480, 500.0, 510.0, 319.5, 239.5)
@@ -131,3 +131,24 @@ def test_a_resized_picture_sees_along_the_same_rays(lens, width, height):
                                atol=1e-3 * factor.max())
     back = scaled.scaled(lens.width, lens.height)
     assert (back.fx, back.cx, back.cy) == pytest.approx((lens.fx, lens.cx, lens.cy))
+
+
+@pytest.mark.parametrize(('image', 'info'), [
+    ('/front/image_raw', '/front/camera_info'),
+    ('/front/image_raw/compressed', '/front/camera_info'),
+    ('/image', '/camera_info'),
+    ('/image/compressed', '/camera_info'),
+    ('/compressed', '/camera_info'),
+    ('image', 'camera_info'),
+    ('image/compressed', 'camera_info'),
+])
+def test_the_camera_info_is_beside_the_image(image, info):
+    assert camera_info_topic(image) == info
+
+
+@pytest.mark.parametrize(('topic', 'rectified'), [
+    ('/front/image_raw', False), ('/front/image_rect', True),
+    ('/front/image_rect_color/compressed', True), ('/image_rect/front/image_raw', False),
+])
+def test_rectified_pictures_are_known_by_their_topic(topic, rectified):
+    assert is_rectified(topic) is rectified

@@ -139,6 +139,22 @@ class Intrinsics:
         return found
 
 
+def camera_info_topic(image_topic: str) -> str:
+    """Return where the CameraInfo of an image topic is published: `camera_info` beside it.
+
+    `/front/image_raw` and `/front/image_raw/compressed` both give `/front/camera_info`.
+    """
+    parts = image_topic.split('/')
+    if parts[-1] == 'compressed' and len(parts) > 1 and parts[-2]:
+        parts.pop()
+    return '/'.join([*parts[:-1], 'camera_info'])
+
+
+def is_rectified(image_topic: str) -> bool:
+    """Return whether a topic holds rectified pictures, by the names that image_proc gives."""
+    return any(part.startswith('image_rect') for part in image_topic.split('/')[-2:])
+
+
 def _undistorted(points: NDArray[np.float64], k: NDArray[np.float64], d: NDArray[np.float64]
                  ) -> Any:
     older = getattr(cv2, 'undistortPointsIter', None)  # OpenCV 4 has the criteria only there
