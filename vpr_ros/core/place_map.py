@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from vpr_ros.core import pose as se3
 from vpr_ros.core.card import ModelCard
 from vpr_ros.core.folder import broken_seal, new_folder, seal
+from vpr_ros.core.intrinsics import Intrinsics
+from vpr_ros.core.local_features import Features
+from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.types import Camera
 from vpr_ros.errors import MapError, ModelError
 
@@ -32,6 +35,7 @@ class PlaceMap:
     moment, in `frame_id`; `stamps_ns` (N,); `camera_of` and `session_of` (N,) index `cameras`
     and `sessions`; `thumbnails` hold a JPEG for each place, or nothing at all.
     `topics` remembers where each camera's images came from, `pose_source` the poses.
+    `features` are the local features of each place, where geometry is to be checked, or None.
     `digest` names the saved map; it is empty until `load`.
     """
 
@@ -48,6 +52,7 @@ class PlaceMap:
     topics: Mapping[str, str] = field(default_factory=dict)
     pose_source: str = ''
     digest: str = ''
+    features: PackedFeatures | None = None
 
     def __post_init__(self) -> None:
         count = len(self.poses)
@@ -59,6 +64,9 @@ class PlaceMap:
         lengths = {len(self.stamps_ns), len(self.camera_of), len(self.session_of)}
         if lengths != {count} or len(self.thumbnails) not in (0, count):
             raise MapError(f'the places of the map are not all of one number; {_REBUILD}')
+        if self.features is not None and len(self.features) != count:
+            raise MapError(f'the map holds local features of {len(self.features)} places, not of '
+                           f'{count}; {_REBUILD}')
         if not _all_unit(self.descriptors):
             raise MapError(f'the map holds descriptors that are NaN or not of unit length; '
                            f'{_REBUILD}')
@@ -71,6 +79,10 @@ class PlaceMap:
 
     def __len__(self) -> int:
         return len(self.poses)
+
+    def features_of(self, place: int) -> Features | None:
+        """Return the local features of a place, or None for a map without."""
+        return None if self.features is None else self.features.of(place)
 
     def save(self, path: Path, force: bool = False) -> None:
         """Write the map folder; an existing one is replaced only with `force`, and then at once.
@@ -87,14 +99,14 @@ class PlaceMap:
             record = {
                 'schema': SCHEMA,
                 'frame_id': self.frame_id,
-                'cameras': [{'name': camera.name,
-                             'base_from_camera': None if camera.base_from_camera is None
-                             else list(camera.base_from_camera)} for camera in self.cameras],
+                'cameras': [_camera_record(camera) for camera in self.cameras],
                 'sessions': list(self.sessions),
                 'topics': dict(self.topics),
                 'pose_source': self.pose_source,
                 'card': self.card.to_json(),
             }
+            if self.features is not None:
+                record['features'] = self.features.save(folder)
             (folder / _RECORD).write_text(json.dumps(seal(record, folder), indent=2))
 
     @classmethod
@@ -123,6 +135,8 @@ class PlaceMap:
                 topics=record['topics'],
                 pose_source=record['pose_source'],
                 digest=record['digest'],
+                features=None if 'features' not in record
+                else PackedFeatures.load(path, record['features']),
                 **columns,
             )
         except (KeyError, TypeError, ValueError, OSError, ModelError) as error:
@@ -149,8 +163,15 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _camera(item: Mapping[str, Any]) -> Camera:
-    mount = item['base_from_camera']
-    return Camera(item['name'], None if mount is None else se3.checked(mount))
+    mount, lens = item['base_from_camera'], item.get('intrinsics')
+    return Camera(item['name'], None if mount is None else se3.checked(mount),
+                  None if lens is None else Intrinsics.from_record(lens))
+
+
+def _camera_record(camera: Camera) -> dict[str, Any]:
+    mount, lens = camera.base_from_camera, camera.intrinsics
+    return {'name': camera.name, 'base_from_camera': None if mount is None else list(mount),
+            'intrinsics': None if lens is None else lens.record()}
 
 
 def _all_unit(rows: NDArray[np.float32]) -> bool:
