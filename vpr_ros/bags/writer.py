@@ -25,6 +25,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer as Writer2
 from vpr_ros.bags import wire
 from vpr_ros.bags.encode import Pixels, raw_image
 from vpr_ros.core import pose as se3
+from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.errors import BagError
 
 Storage = Literal['mcap', 'sqlite3', 'rosbag1']
@@ -101,6 +102,21 @@ class BagWriter:
         self._write(topic, wire.COMPRESSED_IMAGE, stamp_ns, record_ns, self._new(
             wire.COMPRESSED_IMAGE, self._header(topic, stamp_ns, frame_id), format_name,
             np.frombuffer(data, np.uint8)))
+
+    def camera_info(self, topic: str, stamp_ns: int, lens: Intrinsics | None,
+                    frame_id: str = 'camera', record_ns: int | None = None) -> None:
+        """Write the CameraInfo of a lens; None writes the zeros of an uncalibrated camera."""
+        k, p = np.zeros(9), np.zeros(12)
+        if lens is not None:
+            k = lens.matrix().reshape(9)
+            p = np.column_stack([lens.matrix(), np.zeros(3)]).reshape(12)
+        width, height = (0, 0) if lens is None else (lens.width, lens.height)
+        region = self._new('sensor_msgs/msg/RegionOfInterest', 0, 0, 0, 0, False)
+        self._write(topic, wire.CAMERA_INFO, stamp_ns, record_ns, self._new(
+            wire.CAMERA_INFO, self._header(topic, stamp_ns, frame_id), height, width,
+            '' if lens is None else lens.model,
+            np.array(() if lens is None else lens.distortion, dtype=np.float64), k,
+            np.eye(3).reshape(9), p, 0, 0, region))
 
     def odometry(self, topic: str, stamp_ns: int, pose: se3.Array, frame_id: str = 'odom',
                  child_frame_id: str = 'base_link', record_ns: int | None = None) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Geometric verification against a map: does the picture show the place that it resembles?"""
+"""Geometric verification against a map: whether a picture shows the place that it resembles."""
 
 from __future__ import annotations
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from vpr_ros.bags.camera_info import read_intrinsics
 from vpr_ros.bags.frames import decode_or_skip, FrameCount, LazyFrame, read_images
 from vpr_ros.bags.prefetch import prefetch
 from vpr_ros.bags.recording import Recording
@@ -18,10 +19,13 @@ from vpr_ros.bags.trajectory import BASE_FRAME, read_mount, read_trajectory
 from vpr_ros.bags.wire import IMAGE_TYPES
 from vpr_ros.core import pose as se3
 from vpr_ros.core.folder import refuse_existing
+from vpr_ros.core.intrinsics import Intrinsics
+from vpr_ros.core.local_features import extract, FeatureConfig, FeatureKind, Features
+from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Camera, Describer, Frame, Image, Trajectory
-from vpr_ros.errors import BagError, MapError, VprError
+from vpr_ros.errors import BagError, FrameError, MapError, VprError
 from vpr_ros.tools.progress import progress
 
 _THUMBNAIL_WIDTH_PX = 160
@@ -41,6 +45,8 @@ class MapSource:
     base_frame: str = BASE_FRAME
     map_frame: str | None = None
     max_gap_s: float = MAX_GAP_S
+    camera_info: str | None = None  # its topic; None: beside the image's, where it is there
+    features: FeatureKind | None = None  # local features, to check geometry with
 
     def __post_init__(self) -> None:
         if self.spacing_m < 0.0 or self.turn_deg <= 0.0 or self.every < 1:
@@ -53,6 +59,7 @@ class _Place:
     session: int
     pose: se3.Array
     frame: Frame
+    features: Features | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class MapSummary:
     without_pose: int
     mounted: bool      # whether the recording told how the camera is mounted
     salvaged: tuple[str, ...] = ()   # what was got out of bags that were cut short
+    no_lens: str = ''  # why the map does not know the lens of the camera
 
     def lines(self) -> Iterator[str]:
         """Yield what a person should know."""
@@ -76,6 +84,8 @@ class MapSummary:
         if not self.mounted:
             yield ('no /tf_static says how the camera is mounted: only the same camera, '
                    'mounted as it was, can use this map')
+        if self.no_lens:
+            yield self.no_lens
 
 
 def build_map(recording: Recording, source: MapSource, describer: Describer
@@ -83,16 +93,20 @@ def build_map(recording: Recording, source: MapSource, describer: Describer
     """Return the map of a recording and what was left out of it.
 
     Decoding runs ahead of the network in a thread of its own.
-    Raises BagError when nothing in the recording can become a place.
+    Local features are taken in that thread too.
+    Raises BagError when nothing in the recording can become a place, or a CameraInfo that was
+    asked for is not there.
     """
     topic = recording.require(source.image, IMAGE_TYPES)
     trajectory = read_trajectory(recording, source.pose, source.map_frame, source.base_frame,
                                  source.max_gap_s)
     mount = read_mount(recording, source.image, source.base_frame)
+    lens, no_lens = _lens(recording, source)
     count, chosen = FrameCount(), _Chosen(source, trajectory)
+    config = None if source.features is None else FeatureConfig(source.features)
     images = progress(read_images(recording, source.image, source.camera, count), topic.count,
                       'map')
-    decoded = prefetch(_decoded(chosen.of(images), count), 2 * _BATCH)
+    decoded = prefetch(_decoded(chosen.of(images), count, config), 2 * _BATCH)
     places: list[_Place] = []
     descriptors: list[np.ndarray[tuple[int, int], np.dtype[np.float32]]] = []
     thumbnails: list[bytes] = []
@@ -100,13 +114,12 @@ def build_map(recording: Recording, source: MapSource, describer: Describer
         descriptors.append(describer.describe([place.frame.image for place in batch]))
         thumbnails += [thumbnail(place.frame.image) for place in batch]
         # The picture itself is let go: a map run has more of them than memory.
-        places += [_Place(p.session, p.pose, Frame(p.frame.stamp_ns, p.frame.camera, _NO_IMAGE))
-                   for p in batch]
+        places += [replace(p, frame=replace(p.frame, image=_NO_IMAGE)) for p in batch]
     if not places:
         raise BagError(_nothing(source, chosen, count))
     place_map = PlaceMap(
         frame_id=trajectory.frame_id, card=describer.card,
-        cameras=(Camera(source.camera, mount),),
+        cameras=(Camera(source.camera, mount, lens),),
         descriptors=np.concatenate(descriptors),
         poses=np.stack([place.pose for place in places]),
         stamps_ns=np.array([place.frame.stamp_ns for place in places], dtype=np.int64),
@@ -114,9 +127,11 @@ def build_map(recording: Recording, source: MapSource, describer: Describer
         session_of=np.array([place.session for place in places], dtype=np.int32),
         sessions=tuple(path.name for path in recording.paths),
         thumbnails=tuple(thumbnails),
-        topics={source.camera: source.image}, pose_source=source.pose)
+        topics={source.camera: source.image}, pose_source=source.pose,
+        features=None if config is None else PackedFeatures.pack(
+            config, [place.features for place in places if place.features is not None]))
     return place_map, MapSummary(len(places), count, chosen.without_pose, mount is not None,
-                                 salvaged(recording))
+                                 salvaged(recording), no_lens)
 
 
 _NO_IMAGE: Image = np.zeros((0, 0, 3), dtype=np.uint8)
@@ -150,11 +165,26 @@ class _Chosen:
                 or float(np.degrees(se3.angle_rad(last, pose))) >= self._source.turn_deg)
 
 
-def _decoded(chosen: Iterator[tuple[LazyFrame, se3.Array]], count: FrameCount
-             ) -> Iterator[_Place]:
+def _decoded(chosen: Iterator[tuple[LazyFrame, se3.Array]], count: FrameCount,
+             config: FeatureConfig | None) -> Iterator[_Place]:
     for image, pose in chosen:
         if (frame := decode_or_skip(image, count)) is not None:
-            yield _Place(image.bag, pose, frame)
+            yield _Place(image.bag, pose, frame,
+                         None if config is None else extract(frame.image, config))
+
+
+def _lens(recording: Recording, source: MapSource) -> tuple[Intrinsics | None, str]:
+    """Return the camera's lens, or why it is not known where geometry would need it."""
+    try:
+        lens = read_intrinsics(recording, source.image, source.camera_info)
+    except FrameError as error:
+        if source.camera_info is not None:
+            raise
+        return None, str(error)
+    if lens is None and source.features is not None:
+        return None, (f'no calibrated CameraInfo for {source.image}: geometry will be checked '
+                      'without a lens, and headings cannot be corrected')
+    return lens, ''
 
 
 def salvaged(recording: Recording) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
@@ -34,8 +34,10 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
               camera: str = 'camera', spacing_m: float | None = None,
               turn_deg: float | None = None, every: int | None = None,
               base_frame: str | None = None, map_frame: str | None = None,
-              max_gap_s: float | None = None, threads: int = 0,
-              salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
+              max_gap_s: float | None = None,
+              features: Literal['none', 'orb', 'sift'] = 'none', camera_info: str | None = None,
+              threads: int = 0, salvage: Annotated[bool, _NO] = False,
+              force: Annotated[bool, _NO] = False) -> None:
     """Turn a mapping run with poses into a map.
 
     Parameters
@@ -62,6 +64,10 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
         Frame of the map in /tf (default: the root of the tree).
     max_gap_s
         Longest gap in the poses that may be bridged (default 1.0).
+    features
+        Local features to keep of each place, so that `verify` can check geometry.
+    camera_info
+        CameraInfo topic; left out: camera_info beside the image topic, where it is there.
     threads
         Threads of the network; 0 leaves it to the engine.
     salvage
@@ -69,11 +75,14 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
     force
         Replace an existing map.
     """
+    from vpr_ros.core.local_features import FeatureKind
     from vpr_ros.nets.model_folder import load_describer
     from vpr_ros.tools.build_map import MapSource, write_map
     source = MapSource(**_given(image=image, pose=pose, camera=camera, spacing_m=spacing_m,
                                 turn_deg=turn_deg, every=every, base_frame=base_frame,
-                                map_frame=map_frame, max_gap_s=max_gap_s))
+                                map_frame=map_frame, max_gap_s=max_gap_s,
+                                camera_info=camera_info, features=None if features == 'none'
+                                else FeatureKind(features)))
     summary = write_map(bags, out, source, load_describer(model, threads), salvage, force)
     console = Console()
     for line in summary.lines():
