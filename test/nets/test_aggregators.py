@@ -73,11 +73,11 @@ def test_no_position_outweighs_the_others_once_all_are_unit(name, args):
 
 
 @pytest.mark.parametrize(('name', 'args', 'said'), [
-    ('netvlad', {}, "'netvlad' is not known; choose one of gem, convap, grid"),
+    ('delf', {}, "'delf' is not known; choose one of gem, convap, grid, netvlad"),
     ('grid', {}, 'takes grid, unit_positions; the card gives nothing'),
     ('grid', {'grid': 2, 'channels': 3}, 'the card gives channels, grid'),
     ('convap', {'grid': 2}, 'takes channels, grid, unit_positions'),
-    ('gem', {'power': 3.0}, 'takes dim, p, unit_positions; the card gives power'),
+    ('gem', {'power': 3.0}, 'takes dim, p, unit_pooled, unit_positions; the card gives power'),
     ('convap', {'channels': 0, 'grid': 2}, 'at least 1'),
 ])
 def test_a_wrong_recipe_is_refused(name, args, said):

@@ -153,7 +153,8 @@ def test_nan_weights_are_not_written(make_network, tmp_path):
 def test_nan_weights_are_not_run(copied, make_network, monkeypatch, tmp_path):
     network, card = make_network()
     network.aggregator.conv.weight.data[0, 0] = float('nan')
-    monkeypatch.setattr('vpr_ros.nets.export.refuse_nan', lambda *_: None)
+    for check in ('refuse_nan', 'refuse_disparity'):
+        monkeypatch.setattr(f'vpr_ros.nets.export.{check}', lambda *_: None)
     card = replace(card, digest=_digest_of(network))
     write_model(tmp_path / 'damaged', network, card)
     with pytest.raises(ModelError, match='not finite'):

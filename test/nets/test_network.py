@@ -36,7 +36,7 @@ def test_torchvision_may_be_asked_for_again():
 
 
 @pytest.mark.parametrize(('name', 'cut', 'said'), [
-    ('vgg16', 'features', "'vgg16' is not known; choose one of mobilenet_v2, resnet18"),
+    ('alexnet', 'features', "'alexnet' is not known; choose one of resnet18, resnet34"),
     ('resnet18', 'layer9', "resnet18 has no child 'layer9'; its children are conv1, bn1"),
     ('mobilenet_v2', 'features.19', "has no child 'features.19'")])
 def test_an_unknown_backbone_or_cut_is_refused(name, cut, said):

@@ -21,6 +21,9 @@ class Resize(Enum):
     AREA = 'area'          # cv2.INTER_AREA: averages what it shrinks, no aliasing
     BILINEAR = 'bilinear'  # cv2.INTER_LINEAR
     BICUBIC = 'bicubic'    # cv2.INTER_CUBIC
+    # Wider where it shrinks, so without aliasing: as PIL, and torchvision with antialias=True
+    SMOOTH_BILINEAR = 'smooth-bilinear'
+    SMOOTH_BICUBIC = 'smooth-bicubic'
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class ModelCard:
     name: str
     backbone: str                      # torchvision's name: mobilenet_v2, resnet18, ...
     cut: str                           # last child that is kept: 'features.14', 'layer3', ...
-    aggregator: str                    # 'gem', 'convap', 'grid'
+    aggregator: str                    # 'gem', 'convap', 'grid', 'netvlad', 'mixvpr', 'boq'
     aggregator_args: Mapping[str, float]
     widths: Mapping[str, tuple[int, int]]
     dim: int

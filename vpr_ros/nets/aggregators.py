@@ -1,125 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a feature map to one unit vector.
+"""From a feature map to one unit vector: which aggregators there are, and how a card names them.
 
 Shapes: (B, C, H, W) in, (B, dim) of unit length out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import nn, Tensor
-import torch.nn.functional as F
+from torch import nn
 
 from vpr_ros.errors import ModelError
+from vpr_ros.nets.boq import BoQ
+from vpr_ros.nets.convap import ConvAP
+from vpr_ros.nets.gem import GeM
+from vpr_ros.nets.grid import Grid, grid_average
+from vpr_ros.nets.mixvpr import MixVPR
+from vpr_ros.nets.netvlad import NetVLAD
+from vpr_ros.nets.unit_length import unit
 
-_NEEDED: Mapping[str, Set[str]] = {
-    'gem': set(), 'convap': {'channels', 'grid'}, 'grid': {'grid'}}
-_OPTIONAL: Mapping[str, Set[str]] = {
-    'gem': {'dim', 'p', 'unit_positions'}, 'convap': {'unit_positions'},
-    'grid': {'unit_positions'}}
-
-
-class GeM(nn.Module):
-    """Generalised mean over positions, `(mean x^p)^(1/p)` per channel, then an optional linear.
-
-    p is learnt: 1 is the average, infinity the maximum. Radenovic et al., Fine-tuning CNN image
-    retrieval with no human annotation, PAMI 2019. dim = C, or the linear's output.
-    """
-
-    def __init__(self, channels: int, dim: int = 0, p: float = 3.0,
-                 unit_positions: bool = False, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.p = nn.Parameter(torch.tensor(float(p)))
-        self.unit_positions, self.eps = unit_positions, eps
-        self.linear = nn.Linear(channels, dim) if dim else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, dim)."""
-        x = unit(x) if self.unit_positions else x
-        pooled = x.clamp(min=self.eps).pow(self.p).mean((2, 3)).pow(1.0 / self.p)
-        return unit(pooled if self.linear is None else self.linear(pooled))
+__all__ = ['BoQ', 'ConvAP', 'GeM', 'Grid', 'MixVPR', 'NetVLAD', 'build_aggregator',
+           'grid_average', 'unit']
 
 
-class ConvAP(nn.Module):
-    """A 1x1 convolution to `channels_out`, then the average of each cell of an s x s grid.
+@dataclass(frozen=True)
+class _Recipe:
+    """What a card must and may say of an aggregator, and under which names it is built."""
 
-    Ali-bey, Chaib-draa, Giguere, GSV-Cities: Toward appropriate supervised visual place
-    recognition, Neurocomputing 2022. dim = channels_out * s * s, channel by channel.
-    """
+    layer: type[nn.Module]
+    needed: frozenset[str] = frozenset()       # sizes: whole numbers, one at least
+    sizes: frozenset[str] = frozenset()        # whole numbers, 0: without
+    switches: frozenset[str] = frozenset()     # 0 or 1
+    numbers: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] | None = None   # the card's word: the constructor's
+    takes_channels: bool = True
 
-    def __init__(self, channels: int, channels_out: int, grid: int,
-                 unit_positions: bool = False) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels_out, 1)
-        self.grid, self.unit_positions = grid, unit_positions
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, channels_out * s * s)."""
-        x = unit(self.conv(x)) if self.unit_positions else self.conv(x)
-        return unit(grid_average(x, self.grid).flatten(1))
+    @property
+    def known(self) -> frozenset[str]:
+        return self.needed | self.sizes | self.switches | self.numbers
 
 
-class Grid(nn.Module):
-    """ConvAP without its convolution, for backbones used as they come; dim = C * s * s."""
-
-    def __init__(self, grid: int, unit_positions: bool = False) -> None:
-        super().__init__()
-        self.grid, self.unit_positions = grid, unit_positions
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C * s * s)."""
-        x = unit(x) if self.unit_positions else x
-        return unit(grid_average(x, self.grid).flatten(1))
-
-
-def unit(x: Tensor) -> Tensor:
-    """Return `x` with its vectors along dimension 1 (of rows, or of positions) at length one."""
-    return F.normalize(x, dim=1)
-
-
-def grid_average(x: Tensor, grid: int) -> Tensor:
-    """Return the means over a grid of windows, (B, C, H, W) -> (B, C, grid, grid).
-
-    Equal to `adaptive_avg_pool2d`, whose windows overlap where H is no multiple of `grid`.
-    Written as two matrix products with constants, since the exporter to ONNX has no such pooling.
-    """
-    rows = _windows(x.shape[2], grid).to(x)
-    columns = _windows(x.shape[3], grid).to(x)
-    return rows @ x @ columns.T
-
-
-def _windows(size: int, grid: int) -> Tensor:
-    """Return (grid, size): row i averages the pixels floor(i s/g) up to ceil((i+1) s/g)."""
-    rows = []
-    for i in range(grid):
-        start, stop = i * size // grid, math.ceil((i + 1) * size / grid)
-        rows.append([1.0 / (stop - start) if start <= x < stop else 0.0 for x in range(size)])
-    return torch.tensor(rows)
+_CHANNELS_OUT = {'channels': 'channels_out'}
+_RECIPES: Mapping[str, _Recipe] = {
+    'gem': _Recipe(GeM, sizes=frozenset({'dim'}), numbers=frozenset({'p'}),
+                   switches=frozenset({'unit_positions', 'unit_pooled'})),
+    'convap': _Recipe(ConvAP, frozenset({'channels', 'grid'}), renamed=_CHANNELS_OUT,
+                      switches=frozenset({'unit_positions'})),
+    'grid': _Recipe(Grid, frozenset({'grid'}), switches=frozenset({'unit_positions'}),
+                    takes_channels=False),
+    'netvlad': _Recipe(NetVLAD, frozenset({'clusters'}), sizes=frozenset({'channels', 'dim'})),
+    'mixvpr': _Recipe(MixVPR, frozenset({'channels', 'rows', 'depth', 'height', 'width'}),
+                      sizes=frozenset({'hidden'}), renamed=_CHANNELS_OUT),
+    'boq': _Recipe(BoQ, frozenset({'channels', 'queries', 'blocks', 'rows', 'heads'}),
+                   sizes=frozenset({'hidden'}), renamed=_CHANNELS_OUT),
+}
 
 
 def build_aggregator(name: str, args: Mapping[str, float], channels: int) -> nn.Module:
-    """Return the aggregator `name` over `channels` input channels.
+    """Return the aggregator `name` over `channels` input channels, with random weights.
 
-    gem: `dim` (0 keeps the channels), `p`; convap: `channels`, `grid`; grid: `grid`.  All:
-    `unit_positions`, 1 to pool unit vectors, so that no position outweighs the others (as
-    Berton, Masone, Caputo, Rethinking visual geo-localization, CVPR 2022, before GeM).
-    Raises ModelError for another name, and for arguments that are missing, unknown or below one.
+    gem: `dim` (0 keeps the channels), `p`, `unit_pooled`; convap: `channels`, `grid`; grid:
+    `grid`.  These: `unit_positions`, 1 to pool unit vectors, so that no position outweighs the
+    others.  netvlad: `clusters`, `channels`, `dim`; mixvpr: `channels`, `rows`, `depth`, `height`
+    and `width` of the map, `hidden`; boq: `channels`, `queries`, `blocks`, `rows`, `heads`,
+    `hidden`.  The classes say what each means.
+    Raises ModelError for another name, and for arguments that are missing, unknown or cannot be.
     """
-    if name not in _NEEDED:
-        raise ModelError(f'aggregator {name!r} is not known; choose one of {", ".join(_NEEDED)}')
-    needed, known = _NEEDED[name], {*_NEEDED[name], *_OPTIONAL[name]}
-    if set(args) - known or needed - set(args):
-        raise ModelError(f'aggregator {name} takes {", ".join(sorted(known))}; '
+    if name not in _RECIPES:
+        raise ModelError(f'aggregator {name!r} is not known; choose one of {", ".join(_RECIPES)}')
+    recipe = _RECIPES[name]
+    if set(args) - recipe.known or recipe.needed - set(args):
+        raise ModelError(f'aggregator {name} takes {", ".join(sorted(recipe.known))}; '
                          f'the card gives {", ".join(sorted(args)) or "nothing"}')
-    if any(args[key] < 1 for key in needed):
-        raise ModelError(f'aggregator {name} needs {", ".join(sorted(needed))} of at least 1, '
-                         f'not {dict(args)}')
-    unit_positions = bool(args.get('unit_positions', 0))
-    if name == 'gem':
-        return GeM(channels, int(args.get('dim', 0)), args.get('p', 3.0), unit_positions)
-    if name == 'convap':
-        return ConvAP(channels, int(args['channels']), int(args['grid']), unit_positions)
-    return Grid(int(args['grid']), unit_positions)
+    if any(args[key] < 1 for key in recipe.needed):
+        raise ModelError(f'aggregator {name} needs {", ".join(sorted(recipe.needed))} of at '
+                         f'least 1, not {dict(args)}')
+    given: dict[str, Any] = {}
+    for key, value in args.items():
+        word = (recipe.renamed or {}).get(key, key)
+        given[word] = value if key in recipe.numbers else int(value)
+        if key in recipe.switches:
+            given[word] = bool(value)
+        elif key not in recipe.numbers and (value < 0 or value != int(value)):
+            raise ModelError(f'{key} of aggregator {name} must be a whole number, not {value}')
+    if name == 'boq' and args['channels'] % args['heads']:
+        raise ModelError(f'{args["channels"]:.0f} channels cannot be split among '
+                         f'{args["heads"]:.0f} heads')
+    return recipe.layer(channels, **given) if recipe.takes_channels else recipe.layer(**given)

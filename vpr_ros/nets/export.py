@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 import warnings
 
+import numpy as np
 import safetensors.torch
 import torch
 
@@ -18,8 +19,12 @@ from vpr_ros.core.folder import new_folder, refuse_existing, seal
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.model_folder import CARD, GRAPH, MANIFEST, WEIGHTS
 from vpr_ros.nets.network import Network
+from vpr_ros.nets.onnx_describer import run_graph
 from vpr_ros.nets.torch_describer import refuse_nan
 from vpr_ros.nets.widths import widths_of
+
+MIN_COSINE = 0.9999  # of a graph's descriptors with the network's, both in float32
+_PROBES = 3          # another batch than the exporter saw
 
 
 def card_of(network: Network, name: str, backbone: str, cut: str, aggregator: str,
@@ -64,6 +69,19 @@ def export_onnx(network: Network, preprocessing: Preprocessing, path: Path) -> N
     if program is None:
         raise ModelError('the ONNX exporter returned nothing; is onnxscript installed?')
     path.write_bytes(_stripped(program.model_proto).SerializeToString())
+    refuse_disparity(network, preprocessing, path)
+
+
+def refuse_disparity(network: Network, preprocessing: Preprocessing, graph: Path) -> None:
+    """Raise ModelError unless the graph gives the network's descriptors, of a batch of noise."""
+    size = (_PROBES, 3, preprocessing.height_px, preprocessing.width_px)
+    noise = np.random.default_rng(0).standard_normal(size, np.float32)
+    with torch.inference_mode():
+        wanted = network.eval()(torch.from_numpy(noise)).numpy()
+    cosine = float((wanted * run_graph(graph, noise)).sum(axis=1).min())
+    if not cosine >= MIN_COSINE:
+        raise ModelError(f'the exported graph does not do what the network does: cosine '
+                         f'{cosine:.5f}, below {MIN_COSINE}; report it with its card')
 
 
 def _stripped(model: Any) -> Any:

@@ -38,11 +38,16 @@ def build_network(backbone: str, cut: str, aggregator: str, args: Mapping[str, f
 
 def channels_of(backbone: nn.Module) -> int:
     """Return how many channels the backbone's map has."""
+    return map_shape(backbone, 64, 64)[0]
+
+
+def map_shape(backbone: nn.Module, height_px: int, width_px: int) -> tuple[int, int, int]:
+    """Return (channels, height, width) of the backbone's map of an image of that size."""
     training = backbone.training
     with torch.no_grad():
-        channels = int(backbone.eval()(torch.zeros(1, 3, 64, 64)).shape[1])
+        _, *shape = backbone.eval()(torch.zeros(1, 3, height_px, width_px)).shape
     backbone.train(training)
-    return channels
+    return shape[0], shape[1], shape[2]
 
 
 def rebuild(card: ModelCard) -> Network:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 import onnxruntime
 
 from vpr_ros.core.card import ModelCard
@@ -70,3 +71,13 @@ class OnnxDescriber:
                                  'export it again') from error
             rows.append(checked_descriptors(out, len(batch), self._card))
         return np.concatenate(rows)
+
+
+def run_graph(graph: Path, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a graph makes of a batch, (B, 3, H, W); raises ModelError when it cannot run."""
+    try:
+        session = onnxruntime.InferenceSession(str(graph), providers=['CPUExecutionProvider'])
+        (out,) = session.run(None, {session.get_inputs()[0].name: batch})
+    except Exception as error:  # its exceptions share no base class of their own
+        raise ModelError(f'{graph} failed to run ({error}); export it again') from error
+    return np.asarray(out, np.float32)

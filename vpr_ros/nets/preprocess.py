@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vpr_ros.core.card import Preprocessing, Resize
 from vpr_ros.core.types import Image
 from vpr_ros.errors import FrameError
+from vpr_ros.nets.smooth_resize import resize_smoothly, SMOOTH
 
 _CV2 = {Resize.AREA: cv2.INTER_AREA, Resize.BILINEAR: cv2.INTER_LINEAR,
         Resize.BICUBIC: cv2.INTER_CUBIC}
@@ -32,9 +33,15 @@ def preprocess(images: Sequence[Image], preprocessing: Preprocessing) -> NDArray
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise FrameError(f'an image must be (height, width, 3) uint8 RGB, not '
                              f'{image.shape} {image.dtype}; decode it to RGB first')
-        if image.shape[:2] != size:
-            how = _CV2[preprocessing.resize]
-            image = np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
-        np.multiply(image.transpose(2, 0, 1), gain, out=out)
+        resized = image if image.shape[:2] == size else _resized(image, size,
+                                                                 preprocessing.resize)
+        np.multiply(resized.transpose(2, 0, 1), gain, out=out)
         out += offset
     return batch
+
+
+def _resized(image: Image, size: tuple[int, int], resize: Resize,
+             ) -> NDArray[np.uint8] | NDArray[np.float32]:
+    if resize in SMOOTH:
+        return resize_smoothly(image, size, resize)
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=_CV2[resize]), np.uint8)

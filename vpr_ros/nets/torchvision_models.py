@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -15,7 +15,8 @@ from torch import nn
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.widths import set_widths, widths_of
 
-BACKBONES = ('mobilenet_v2', 'resnet18')
+BACKBONES = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'vgg16',
+             'mobilenet_v2', 'mobilenet_v3_large', 'efficientnet_b0')
 
 _OPERATORS = ('nms', 'qnms')
 _SCHEMA = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
@@ -51,19 +52,38 @@ def whole_network(name: str) -> nn.Module:
     return build(weights=None)
 
 
+def whole_keys(name: str) -> set[str]:
+    """Return the names of all weights of torchvision's `name`; takes no memory for them."""
+    with torch.device('meta'):
+        return set(whole_network(name).state_dict())
+
+
 def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequential:
     """Return torchvision's network `name` up to and including its child `cut`.
 
-    Weights are random and children keep torchvision's names. `cut` is 'features.14' or 'layer3'.
+    Weights are random and children keep torchvision's names. `cut` is 'features.14' or 'layer3';
+    VGG16's 'features.28' is its last convolution, without the ReLU and the pooling behind it.
     `width_mult` scales the channels of every layer, rounded to a multiple of 8.
     (B, 3, H, W) -> (B, channels, H', W').
     Raises ModelError for a network or a child that does not exist.
     """
-    backbone = _cut(whole_network(name), cut.split('.'), f'{name} has no child {cut!r}')
+    whole = _vgg16_features() if name == 'vgg16' else whole_network(name)
+    backbone = _cut(whole, cut.split('.'), f'{name} has no child {cut!r}')
     if width_mult != 1.0:  # not torchvision's own, which also moves short cuts between layers
         set_widths(backbone, {layer: (_scaled(n_in, width_mult), _scaled(n_out, width_mult))
                               for layer, (n_in, n_out) in widths_of(backbone).items()})
     return backbone
+
+
+def _vgg16_features() -> nn.Module:
+    """Return VGG16 without its classifier, whose 120 million weights would be made for nothing."""
+    vgg = load_torchvision().models.vgg
+    features = vgg.make_layers(vgg.cfgs['D'])
+    for layer in features:
+        if isinstance(layer, nn.Conv2d):  # as torchvision's own constructor
+            nn.init.kaiming_normal_(layer.weight, mode='fan_out', nonlinearity='relu')
+            nn.init.zeros_(cast(nn.Parameter, layer.bias))
+    return nn.Sequential(OrderedDict(features=features))
 
 
 def _scaled(channels: int, width_mult: float) -> int:

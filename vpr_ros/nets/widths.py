@@ -9,10 +9,14 @@ from typing import cast
 from torch import nn
 
 from vpr_ros.errors import ModelError
+from vpr_ros.nets.vectors import Vectors
 
 
 def widths_of(network: nn.Module) -> dict[str, tuple[int, int]]:
-    """Return (in, out) channels of every convolution, batch norm and linear, by name."""
+    """Return (in, out) channels of every layer with weights, by name.
+
+    Convolutions, batch and layer norms, linears; of learnt vectors, their channels and count.
+    """
     widths = {}
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -21,6 +25,11 @@ def widths_of(network: nn.Module) -> dict[str, tuple[int, int]]:
             widths[name] = (layer.num_features, layer.num_features)
         elif isinstance(layer, nn.Linear):
             widths[name] = (layer.in_features, layer.out_features)
+        elif isinstance(layer, nn.LayerNorm):
+            widths[name] = (layer.normalized_shape[0], layer.normalized_shape[0])
+        elif isinstance(layer, Vectors):
+            count, channels = layer.weight.shape
+            widths[name] = (channels, count)
     return widths
 
 
@@ -55,6 +64,12 @@ def _replace(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
         if n_in != n_out:
             raise ModelError(f'batch norm {name} cannot turn {n_in} channels into {n_out}')
         new = nn.BatchNorm2d(n_out, old.eps, old.momentum)
+    elif isinstance(old, nn.LayerNorm):
+        if n_in != n_out:
+            raise ModelError(f'layer norm {name} cannot turn {n_in} channels into {n_out}')
+        new = nn.LayerNorm(n_out, old.eps)
+    elif isinstance(old, Vectors):
+        new = Vectors(n_in, n_out)
     else:
         new = nn.Linear(n_in, n_out, cast(nn.Linear, old).bias is not None)
     setattr(parent, child, new.train(old.training))
