@@ -17,7 +17,7 @@ def message(metres, stamp_ns):
     pose = SimpleNamespace(position=SimpleNamespace(x=metres, y=0.0, z=0.0),
                            orientation=SimpleNamespace(x=0.0, y=0.0, z=0.0, w=1.0))
     return SimpleNamespace(pose=SimpleNamespace(pose=pose), header=SimpleNamespace(
-        stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds)))
+        frame_id='odom', stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds)))
 
 
 @pytest.fixture

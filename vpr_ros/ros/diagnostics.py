@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 import math
 
@@ -12,6 +13,16 @@ _FEWEST_GAPS = 8     # below this nothing is said
 _PAUSE_NS = 2_000_000_000  # a camera that was silent for longer had stopped
 _LATENCIES = 512     # frames that quantiles are taken over
 _LOOKS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A part of the node as `/diagnostics` shows it; `trouble` is None when all is well."""
+
+    part: str
+    trouble: str | None
+    fine: str
+    values: Mapping[str, object]
 
 
 class Latencies:

@@ -138,9 +138,14 @@ def verdict(outcome: Outcome) -> str:
     text = SENTENCES[outcome.reason]
     if (fix := outcome.accepted) is None:
         return text
-    return (f'{text}: x {fix.pose[0]:.2f} m, y {fix.pose[1]:.2f} m, '
-            f'heading {math.degrees(se3.yaw_rad(fix.pose)):.0f} deg in {fix.frame_id}, '
+    return (f'{text}: {in_the_plane(fix.pose)} in {fix.frame_id}, '
             f'probability {fix.probability:.2f}')
+
+
+def in_the_plane(row: se3.Array) -> str:
+    """Return a pose (7,) as people read it."""
+    return (f'x {row[0]:.2f} m, y {row[1]:.2f} m, '
+            f'heading {math.degrees(se3.yaw_rad(row)):.0f} deg')
 
 
 def stamp_text(stamp_ns: int) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+import math
 import re
 from typing import Any
 
@@ -15,7 +16,11 @@ _CHOICES = {
     'image_decoder': ('builtin', 'cv_bridge'),
 }
 AS_IN_THE_MAP = ('',)  # ROS cannot tell the type of an empty list
-_NOT_NEGATIVE = ('threads', 'max_rate_hz', 'odom_wait_s', 'trigger_max_age_s')
+_NOT_NEGATIVE = ('threads', 'max_rate_hz', 'odom_wait_s', 'trigger_max_age_s',
+                 'initialpose_settle_s', 'initialpose_backoff_s', 'agree_m', 'agree_rad',
+                 'external_max_age_s', 'transform_tolerance_s', 'tf_hold_s')
+_POSITIVE = ('tf_rate_hz', 'mounts_timeout_s')
+_AT_LEAST_ONE = ('debug_places', 'initialpose_tries', 'disagree_frames')
 
 
 def _knob(default: Any, text: str, live: bool = False) -> Any:
@@ -45,8 +50,35 @@ class NodeConfig:
         live=True)
     trigger_max_age_s: float = _knob(
         2.0, '~/trigger refuses when the newest image is older', live=True)
+    mounts_from_tf: bool = _knob(
+        False, 'ask tf2 once for mounts that base_from_camera does not give')
+    base_frame: str = _knob('base_link', 'the frame of the base, for mounts_from_tf')
+    mounts_timeout_s: float = _knob(
+        5.0, 'how long mounts_from_tf waits for an image of each camera and its transform')
     publish_initialpose: bool = _knob(
-        False, 'send the first accepted pose to initialpose, as AMCL wants it', live=True)
+        False, 'send the first accepted pose to initialpose, as AMCL wants it, and watch '
+        'amcl_pose', live=True)
+    initialpose_settle_s: float = _knob(
+        5.0, 'after this long amcl_pose has to be near what was sent', live=True)
+    initialpose_tries: int = _knob(
+        5, 'poses that are sent at most, until one settles', live=True)
+    initialpose_backoff_s: float = _knob(
+        2.0, 'wait before the second try; each wait is twice the one before', live=True)
+    agree_m: float = _knob(
+        3.0, 'amcl_pose and external_odom agree with an accepted pose within this distance',
+        live=True)
+    agree_rad: float = _knob(0.8, '... and this heading', live=True)
+    disagree_frames: int = _knob(
+        5, 'accepted frames in a row that it takes to say that an external pose disagrees, or '
+        'agrees again', live=True)
+    external_max_age_s: float = _knob(
+        2.0, 'an external pose further from the image in time is not compared', live=True)
+    publish_tf: bool = _knob(False, 'publish map -> odom on /tf; needs odometry and tf2_msgs')
+    tf_rate_hz: float = _knob(20.0, 'how often map -> odom is sent')
+    transform_tolerance_s: float = _knob(
+        0.2, 'how far ahead map -> odom is dated', live=True)
+    tf_hold_s: float = _knob(
+        10.0, 'how long map -> odom is sent after the last accepted frame; 0: for ever', live=True)
     debug_places: int = _knob(
         3, 'best places beside the query in ~/debug_image', live=True)
     autostart: bool = _knob(
@@ -60,8 +92,15 @@ class NodeConfig:
         for name in _NOT_NEGATIVE:
             if not getattr(self, name) >= 0:  # also refuses NaN
                 raise VprError(f'{name} is {getattr(self, name)}; it must not be negative')
-        if self.debug_places < 1:
-            raise VprError(f'debug_places is {self.debug_places}; it must be at least 1')
+        for name in _POSITIVE:
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise VprError(f'{name} is {getattr(self, name)}; it must be positive')
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise VprError(f'{name} is {getattr(self, name)}; it must be at least 1')
+        if self.mounts_from_tf and not self.base_frame:
+            raise VprError('base_frame is empty, and mounts_from_tf needs it; give the frame of '
+                           'the base, such as base_link')
         if not self.cameras:
             raise VprError("cameras is empty; name at least one, such as ['camera'], or give "
                            "[''] for those of the map")

@@ -24,6 +24,7 @@ class OdometryInput:
         self._heard_s = float('-inf')
         self.received = 0
         self.refused = 0
+        self.frame_id = ''  # of the newest message
 
     def add(self, message: Any) -> None:
         """Take a `nav_msgs/Odometry`. Raises FrameError for NaN and broken quaternions."""
@@ -36,6 +37,7 @@ class OdometryInput:
                 self.refused += 1
                 raise
             self.received += 1
+            self.frame_id = message.header.frame_id
             self._heard_s = time.monotonic()
             self._news.notify_all()
 
@@ -45,9 +47,14 @@ class OdometryInput:
         Odometry of that moment may reach us after the image: wait for it, where odometry flows.
         """
         with self._news:
-            if time.monotonic() - self._heard_s < _SILENT_S:
+            if self.flows:
                 self._news.wait_for(lambda: self._buffer.covers(stamp_ns), wait_s)
             return self._buffer.at(stamp_ns)
+
+    @property
+    def flows(self) -> bool:
+        """Whether odometry has come within the last second."""
+        return time.monotonic() - self._heard_s < _SILENT_S
 
     def clear(self) -> None:
         """Forget the poses; the counts go on."""

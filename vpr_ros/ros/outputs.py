@@ -45,20 +45,12 @@ class Outputs:
         self._matches = create(PointCloud2, '~/place_matches')
         self._status = create(DiagnosticStatus, '~/status')
         self._debug = create(Image, '~/debug_image', 1)
-        self._initialpose = create(PoseWithCovarianceStamped, 'initialpose', 1)
-        self._initialpose_due = True
-
-    def rearm(self) -> None:
-        """Send `initialpose` again with the next accepted frame: what was known is forgotten."""
-        self._initialpose_due = True
 
     def publish(self, judged: Judged, place_map: PlaceMap, config: NodeConfig) -> None:
         """Publish all about one frame; the status last, so that it closes the frame."""
         outcome = judged.outcome
         if (fix := outcome.accepted) is not None:
             self._pose.publish(messages.pose_with_covariance(fix))
-            if config.publish_initialpose:
-                self._publish_initialpose(messages.initialpose(fix))
         self._hypotheses.publish(messages.hypotheses(outcome, place_map.frame_id))
         self._matches.publish(
             messages.place_matches(outcome, place_map, judged.probabilities))
@@ -73,11 +65,5 @@ class Outputs:
     def destroy(self) -> None:
         """Take the topics down."""
         for publisher in (self._pose, self._hypotheses, self._matches, self._status,
-                          self._debug, self._initialpose):
+                          self._debug):
             self._node.destroy_lifecycle_publisher(publisher)
-
-    def _publish_initialpose(self, message: PoseWithCovarianceStamped) -> None:
-        # Once, and not before somebody listens: AMCL may come up after us.
-        if self._initialpose_due and self._initialpose.get_subscription_count() > 0:
-            self._initialpose.publish(message)
-            self._initialpose_due = False

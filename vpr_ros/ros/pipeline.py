@@ -16,6 +16,7 @@ from vpr_ros.core.types import Camera, Describer, Outcome
 from vpr_ros.errors import FrameError
 from vpr_ros.ros.decoders import Decoder
 from vpr_ros.ros.diagnostics import Latencies
+from vpr_ros.ros.handoff import Handoff
 from vpr_ros.ros.messages import stamp_text
 from vpr_ros.ros.node_config import NodeConfig
 from vpr_ros.ros.odometry_input import OdometryInput
@@ -51,6 +52,8 @@ class Pipeline:
         self._node = node
         self.setup = setup
         self._take(place_map)
+        # First what may be refused, so that nothing is left behind.
+        self.handoff = Handoff(node, self.odometry, self.config, lambda: self.place_map.frame_id)
         self._outputs = Outputs(node)
         self.reset()
 
@@ -62,6 +65,7 @@ class Pipeline:
     def destroy(self) -> None:
         """Take the topics down."""
         self._outputs.destroy()
+        self.handoff.destroy()
 
     def reset(self) -> None:
         """Forget where the robot was and how it moved."""
@@ -69,12 +73,13 @@ class Pipeline:
         self.odometry.clear()
         self.latest = None
         self._judged_ns: dict[str, int] = {}
-        self._outputs.rearm()
+        self.handoff.reset()
 
     def reconfigure(self, config: NodeConfig, thresholds: LocalizerConfig) -> None:
         """Use other settings from the next frame on. Raises MapError for what cannot change."""
         self.localizer.reconfigure(thresholds)
         self.config, self.thresholds = config, thresholds
+        self.handoff.reconfigure(config)
 
     def judge(self, arrival: Arrival) -> Outcome | None:
         """Localize one image and say so; None when it cannot be decoded."""
@@ -97,13 +102,15 @@ class Pipeline:
             self._node.get_logger().warning(
                 f'time jumped back to {stamp_text(outcome.stamp_ns)}: what was believed of the '
                 'time before is dropped')
-            self._outputs.rearm()
+            self.handoff.reset()
         now_ns = self._node.get_clock().now().nanoseconds
         judged = Judged(frame, outcome, self.localizer.place_probabilities(outcome), decode_ms,
                         (time.monotonic() - arrival.received_s) * 1e3,
                         (now_ns - outcome.stamp_ns) * 1e-6)
         self._outputs.publish(judged, self.place_map, self.config)
         self._remember(arrival, judged)
+        if (fix := outcome.accepted) is not None:
+            self.handoff.accepted(fix)
         return outcome
 
     def _take(self, place_map: PlaceMap) -> None:

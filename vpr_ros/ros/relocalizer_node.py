@@ -101,6 +101,7 @@ class RelocalizerNode(LifecycleNode):
         self._worker.start()
         self._odometry = self.create_subscription(
             Odometry, 'odom', self._on_odometry, odometry_qos())
+        self._pipeline.handoff.open()
         cameras = self._pipeline.setup.cameras
         for name in (camera.name for camera in cameras):
             topic = 'image' if len(cameras) == 1 else f'{name}/image'
@@ -162,6 +163,8 @@ class RelocalizerNode(LifecycleNode):
         self._worker.stop()
         self._worker = None
         self._cameras.clear()
+        assert self._pipeline is not None
+        self._pipeline.handoff.close()
 
     def _release(self) -> None:
         self._stop()

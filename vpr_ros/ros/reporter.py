@@ -45,7 +45,7 @@ class Reporter:
         stamp_ns = self._node.get_clock().now().nanoseconds
         self._publisher.publish(DiagnosticArray(
             header=header(stamp_ns, ''),
-            status=[*cameras, self._localization(now_s), self._map()]))
+            status=[*cameras, self._localization(now_s), *self._handoff(), self._map()]))
 
     def _camera(self, camera: CameraInput, now_s: float) -> DiagnosticStatus:
         trouble = camera.look_after()
@@ -81,6 +81,10 @@ class Reporter:
         }
         trouble = f'{self.failures} frames failed; see the log' if self.failures else None
         return self._status('localization', trouble, 'running', values)
+
+    def _handoff(self) -> list[DiagnosticStatus]:
+        return [self._status(finding.part, finding.trouble, finding.fine, finding.values)
+                for finding in self._pipeline.handoff.findings()]
 
     def _map(self) -> DiagnosticStatus:
         place_map, card = self._pipeline.place_map, self._pipeline.describer.card

@@ -74,9 +74,13 @@ class Services:
         if age_s > limit_s:
             return False, (f'the newest image came {age_s:.1f} s ago, which is more than '
                            f'trigger_max_age_s ({limit_s:g} s)')
+        handoff = self._pipeline.handoff
+        sends = handoff.sends
         outcome = self._pipeline.judge(newest)
         if outcome is None:
             return False, f'the newest image of camera {newest.camera} cannot be decoded'
+        if (fix := outcome.accepted) is not None:
+            handoff.triggered(fix, sends)
         return outcome.accepted is not None, verdict(outcome)
 
     async def _load_map(self, request: LoadMap.Request,
