@@ -12,6 +12,10 @@ from hypothesis import given, HealthCheck, settings, strategies as st
 import numpy as np
 import pytest
 
+from vpr_ros.core.folder import seal
+from vpr_ros.core.intrinsics import Intrinsics
+from vpr_ros.core.local_features import FeatureConfig, FeatureKind, Features
+from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.errors import MapError
 
@@ -132,3 +136,91 @@ def test_a_killed_save_leaves_the_old_map(saved):
     done = subprocess.run([sys.executable, '-c', script], check=False)
     assert done.returncode == -signal.SIGKILL
     assert PlaceMap.load(saved).digest == before
+
+
+def packed(counts, kind=FeatureKind.ORB):
+    rng = np.random.default_rng(0)
+    return PackedFeatures.pack(FeatureConfig(kind, 77, 320), [
+        Features(kind, 320, 240, rng.uniform(0, 240, (count, 2)).astype(np.float32),
+                 rng.integers(0, 255, (count, kind.bytes_each), np.uint8)) for count in counts])
+
+
+@pytest.fixture
+def with_features(corridor, tmp_path) -> Path:
+    path = tmp_path / 'f.map'
+    replace(corridor, features=packed([row % 4 for row in range(60)])).save(path)
+    return path
+
+
+@pytest.mark.parametrize('kind', list(FeatureKind))
+def test_features_come_back_and_stay_on_disk(corridor, tmp_path, kind):
+    features = packed([row % 4 for row in range(60)], kind)
+    replace(corridor, features=features).save(tmp_path / 'f.map')
+    loaded = PlaceMap.load(tmp_path / 'f.map')
+    assert loaded.features.config == FeatureConfig(kind, 77, 320)
+    assert isinstance(loaded.features.points, np.memmap)
+    assert isinstance(loaded.features.descriptors, np.memmap)
+    for place in range(60):
+        there = loaded.features_of(place)
+        assert not isinstance(there.descriptors, np.memmap)
+        np.testing.assert_array_equal(there.points, features.of(place).points)
+        np.testing.assert_array_equal(there.descriptors, features.of(place).descriptors)
+
+
+def test_a_map_may_hold_no_feature_at_all_of_any_place(corridor, tmp_path):
+    replace(corridor, features=packed([0] * 60)).save(tmp_path / 'f.map')
+    assert len(PlaceMap.load(tmp_path / 'f.map').features_of(59)) == 0
+
+
+def test_a_map_without_features_has_no_file_of_them(corridor, saved):
+    assert not list(saved.glob('feature*'))
+    assert PlaceMap.load(saved).features_of(0) is None
+
+
+def test_a_map_from_before_there_were_features_is_read(saved):
+    record = json.loads((saved / 'map.json').read_text())
+    for key in ('digest', 'files'):
+        del record[key]
+    for camera in record['cameras']:
+        del camera['intrinsics']
+    (saved / 'map.json').unlink()
+    (saved / 'map.json').write_text(json.dumps(seal(record, saved)))
+    loaded = PlaceMap.load(saved)
+    assert (loaded.features, loaded.cameras[0].intrinsics) == (None, None)
+
+
+@pytest.mark.parametrize('name', ['feature_points.npy', 'feature_descriptors.npy',
+                                  'feature_extents.npz'])
+@pytest.mark.parametrize('harm', ['cut', 'flip', 'remove'])
+def test_harmed_features_are_refused_by_name(with_features, name, harm):
+    file = with_features / name
+    original = file.read_bytes()
+    if harm == 'remove':
+        file.unlink()
+    elif harm == 'cut':
+        file.write_bytes(original[:-1])
+    else:
+        middle = len(original) // 2
+        file.write_bytes(original[:middle] + bytes([original[middle] ^ 4]) + original[middle + 1:])
+    with pytest.raises(MapError, match=name):
+        PlaceMap.load(with_features)
+
+
+def test_features_that_contradict_the_map_are_refused(corridor, with_features):
+    with pytest.raises(MapError, match='local features of 59 places, not of 60'):
+        replace(corridor, features=packed([1] * 59))
+    np.save(with_features / 'feature_points.npy', np.zeros((3, 2), np.float32))
+    record = json.loads((with_features / 'map.json').read_text())
+    for key in ('digest', 'files'):
+        del record[key]
+    (with_features / 'map.json').unlink()
+    (with_features / 'map.json').write_text(json.dumps(seal(record, with_features)))
+    with pytest.raises(MapError, match='no valid map.*local features'):
+        PlaceMap.load(with_features)
+
+
+def test_the_lens_comes_back(corridor, tmp_path):
+    lens = Intrinsics(640, 480, 400.0, 401.0, 320.0, 240.0, 'equidistant', (0.1, 0.0, 0.0, 0.01))
+    replace(corridor, cameras=(replace(corridor.cameras[0], intrinsics=lens),)).save(
+        tmp_path / 'c.map')
+    assert PlaceMap.load(tmp_path / 'c.map').cameras[0].intrinsics == lens

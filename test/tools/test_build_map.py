@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vpr_ros.bags.recording import Recording
+from vpr_ros.bags.writer import BagWriter
+from vpr_ros.core import pose as se3
+from vpr_ros.core.intrinsics import Intrinsics
+from vpr_ros.core.local_features import extract, FeatureConfig, FeatureKind
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.errors import BagError, MapError, VprError
 from vpr_ros.tools.build_map import build_map, MapSource, write_map
@@ -105,3 +111,54 @@ def test_a_failure_leaves_nothing_behind(drive, halves, describer, tmp_path):
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(VprError, match='--spacing-m'):
         MapSource('/image', '/pose', spacing_m=-1.0)
+
+
+LENS = Intrinsics(96, 64, 90.0, 90.0, 47.5, 31.5)
+
+
+@pytest.fixture
+def lit(tmp_path):
+    """Record a drive past random textures: `lit(lens) -> bag`; no lens, no CameraInfo."""
+    def record(lens, name='lit'):
+        rng = np.random.default_rng(0)
+        with BagWriter(tmp_path / name) as bag:
+            for row in range(5):
+                stamp_ns = row * 10**9
+                bag.pose_stamped('/pose', stamp_ns, se3.from_xy_yaw(float(row), 0.0, 0.0))
+                blocks = rng.integers(0, 255, (8, 12, 3), np.uint8)
+                bag.image('/image', stamp_ns, np.kron(blocks, np.ones((8, 8, 1), np.uint8)))
+                if lens is not None:
+                    bag.camera_info('/camera_info', stamp_ns, lens)
+        return tmp_path / name
+    return record
+
+
+@pytest.mark.parametrize('kind', list(FeatureKind))
+def test_local_features_are_kept_when_asked_for(lit, describer, tmp_path, kind):
+    source = replace(SOURCE, features=kind)
+    summary = write_map([lit(LENS)], tmp_path / 'a.map', source, describer, False, False)
+    place_map = PlaceMap.load(tmp_path / 'a.map')
+    assert place_map.cameras[0].intrinsics == LENS
+    assert not any('CameraInfo' in line for line in summary.lines())
+    with Recording(lit(None, 'again')) as recording:
+        image = next(iter(recording.decoded(['/image'])))[1]
+    pixels = image.data.reshape(64, 96, 3)
+    expected = extract(pixels, FeatureConfig(kind))
+    assert len(expected) > 10
+    np.testing.assert_array_equal(place_map.features_of(0).points, expected.points)
+    np.testing.assert_array_equal(place_map.features_of(0).descriptors, expected.descriptors)
+
+
+def test_by_default_there_are_no_local_features_but_the_lens(lit, describer):
+    place_map, _ = built([lit(LENS)], describer)
+    assert (place_map.features, place_map.cameras[0].intrinsics) == (None, LENS)
+
+
+def test_features_without_a_lens_say_so(lit, describer):
+    _, summary = built([lit(None)], describer, replace(SOURCE, features=FeatureKind.ORB))
+    assert any('no calibrated CameraInfo for /image' in line for line in summary.lines())
+
+
+def test_a_camera_info_that_was_named_must_be_there(lit, describer):
+    with pytest.raises(BagError, match='no topic /wrong'):
+        built([lit(LENS)], describer, replace(SOURCE, camera_info='/wrong'))

@@ -79,10 +79,9 @@ def verify(query: Features, place: Features, query_lens: Intrinsics | None = Non
         # As an ideal camera of the same resolution would see it, its axis at the origin.
         focal = float(np.mean([lens.fx + lens.fy for lens in lenses if lens])) / 2.0
         a, b = lenses[0].rays(a) * focal, lenses[1].rays(b) * focal
-        seen = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
-        seen &= np.maximum(np.abs(a).max(axis=1, initial=0.0),
-                           np.abs(b).max(axis=1, initial=0.0)) < _MAX_RAY * focal
-        a, b = a[seen], b[seen]
+    limit_px = np.inf if focal is None else _MAX_RAY * focal
+    seen = (np.abs(np.hstack([a, b])) < limit_px).all(axis=1)   # not so where there is NaN
+    a, b = a[seen], b[seen]
     if len(a) < _MIN_MATCHES or min(_width(a), _width(b)) < _MIN_WIDTH_PX:
         return Verification(len(pairs), 0, Motion.NONE)
     return _explained(len(pairs), a, b, focal)
