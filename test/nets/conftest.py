@@ -2,7 +2,9 @@
 """Small networks and their folders; torch is what made them, so without it nothing runs here."""
 
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -67,3 +69,14 @@ def pictures() -> Callable[..., list[np.ndarray]]:
         sizes = [(48, 64), (120, 160), (64, 64), (33, 97)]
         return [rng.integers(0, 256, (*sizes[i % 4], 3), dtype=np.uint8) for i in range(count)]
     return make
+
+
+@pytest.fixture(scope='session')
+def published() -> ModuleType:
+    """Return the module beside this one: others' layouts and formulas, without the package."""
+    spec = spec_from_file_location('published', Path(__file__).with_name('published.py'))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -98,7 +98,7 @@ def _network(state: State, trunk: Trunk, head: Head, preprocessing: Preprocessin
     filled: dict[str, torch.Tensor] = {}
     for theirs, keys in names.items():
         tensor = state[theirs][0] if theirs in head.leading_one else state[theirs]
-        filled.update(zip(keys, tensor.split([ours[key].shape[0] for key in keys])
+        filled.update(zip(keys, torch.split(tensor, [ours[key].shape[0] for key in keys])
                           if len(keys) > 1 else (tensor,), strict=True))
     network.load_state_dict(filled)
     return network.eval(), args
