@@ -111,7 +111,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     describer = load_describer(flags.model, 1)
     trials = [trial_of(name, flags.shared / 'data', describer) for name in _SETS]
-    console = Console(width=140)
+    console = Console(width=170)
     for kind in FeatureKind:
         config = FeatureConfig(kind)
         features = {trial.name: [extract(image, config) for image in trial.places]
