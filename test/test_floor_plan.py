@@ -36,7 +36,7 @@ LIBRARIES = {
     'bags': {'numpy', 'cv2', 'rosbags', 'mcap', 'lz4', 'zstandard'},
     'datasets': {'numpy', 'cv2', 'scipy'},
     'report': {'numpy', 'cv2', 'matplotlib', 'plotly'},
-    'ros': {'numpy', 'cv2', 'rclpy', 'ament_index_python', 'cv_bridge', *MESSAGES},
+    'ros': {'numpy', 'cv2', 'rclpy', 'ament_index_python', 'cv_bridge', 'tf2_ros', *MESSAGES},
     'tools': {'numpy', 'cv2', 'cyclopts', 'rich', 'yaml'},
 }
 IN_ONE_FILE = {'faiss', 'onnxruntime', 'openvino', 'torch_pruning', 'torchvision'}

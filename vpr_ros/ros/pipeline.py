@@ -10,6 +10,7 @@ import time
 
 from rclpy.lifecycle import LifecycleNode
 
+from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.types import Camera, Describer, Outcome
@@ -48,6 +49,7 @@ class Pipeline:
         self.judged: Counter[str] = Counter()       # frames of each camera
         self.undecodable: Counter[str] = Counter()
         self.accepted = 0
+        self.lenses: dict[str, Intrinsics] = {}     # of each camera that has told
         self.latest: Outcome | None = None
         self._node = node
         self.setup = setup
@@ -113,9 +115,21 @@ class Pipeline:
             self.handoff.accepted(fix)
         return outcome
 
+    @property
+    def needs_lenses(self) -> bool:
+        """Whether the views are verified geometrically, for which the lenses matter."""
+        return bool(getattr(self.thresholds, 'verify', 'off') != 'off')
+
+    def use_lens(self, camera: str, lens: Intrinsics) -> None:
+        """Use what a CameraInfo says of a camera, from the next frame on."""
+        self.lenses[camera] = lens
+        _give_lens(self.localizer, camera, lens)
+
     def _take(self, place_map: PlaceMap) -> None:
-        self.localizer = Localizer(self.thresholds, place_map, self.describer,
-                                   self.setup.cameras)
+        localizer = Localizer(self.thresholds, place_map, self.describer, self.setup.cameras)
+        for camera, lens in self.lenses.items():
+            _give_lens(localizer, camera, lens)
+        self.localizer = localizer
         self.place_map = place_map
         self._node.get_logger().info(
             f'map {place_map.digest[:12]} of {len(place_map)} places in frame '
@@ -128,3 +142,9 @@ class Pipeline:
         self.judged[arrival.camera] += 1
         self.accepted += judged.outcome.accepted is not None
         self.latencies.add(judged.latency_ms)
+
+
+def _give_lens(localizer: Localizer, camera: str, lens: Intrinsics) -> None:
+    set_intrinsics = getattr(localizer, 'set_intrinsics', None)
+    if set_intrinsics is not None:
+        set_intrinsics(camera, lens)

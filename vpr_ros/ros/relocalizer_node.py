@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter
 
+from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.errors import FrameError, VprError
@@ -26,7 +27,9 @@ from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.ros import parameters
 from vpr_ros.ros.camera_input import CameraInput
 from vpr_ros.ros.decoders import frame_decoder
+from vpr_ros.ros.lens_input import LensInput
 from vpr_ros.ros.map_url import map_folder
+from vpr_ros.ros.mounts import mounts_from_tf
 from vpr_ros.ros.node_config import AS_IN_THE_MAP, NodeConfig
 from vpr_ros.ros.pipeline import Pipeline, Setup
 from vpr_ros.ros.qos import odometry_qos
@@ -70,6 +73,7 @@ class RelocalizerNode(LifecycleNode):
         self._pipeline: Pipeline | None = None           # while configured
         self._worker: Worker | None = None               # while active
         self._cameras: dict[str, CameraInput] = {}       # while active
+        self._lenses: list[LensInput] = []               # while active, where lenses matter
         parameters.declare(self, NodeConfig)
         parameters.declare(self, LocalizerConfig)
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -103,10 +107,13 @@ class RelocalizerNode(LifecycleNode):
             Odometry, 'odom', self._on_odometry, odometry_qos())
         self._pipeline.handoff.open()
         cameras = self._pipeline.setup.cameras
-        for name in (camera.name for camera in cameras):
-            topic = 'image' if len(cameras) == 1 else f'{name}/image'
-            self._cameras[name] = CameraInput(self, name, topic, self._pipeline.config,
-                                              self._worker.put)
+        names = [camera.name for camera in cameras]
+        for name in names:
+            self._cameras[name] = CameraInput(self, name, _image_topic(name, names),
+                                              self._pipeline.config, self._worker.put)
+        if self._pipeline.needs_lenses:
+            self._lenses = [LensInput(self, name, camera.topics, self._take_lens)
+                            for name, camera in self._cameras.items()]
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -150,6 +157,10 @@ class RelocalizerNode(LifecycleNode):
                 replace(config, cameras=names)  # raises for names that no topic can have
         cameras = parameters.declare_mounts(self, names)
         parameters.refuse_unknown(self)
+        if config.mounts_from_tf:
+            topics = {name: self.resolve_topic_name(_image_topic(name, names)) for name in names}
+            cameras = mounts_from_tf(self, cameras, topics, config.base_frame,
+                                     config.mounts_timeout_s)
         describer = load_describer(Path(config.model).expanduser() if config.model else None,
                                    config.threads)
         return Setup(config, thresholds, cameras, decode, describer), place_map
@@ -159,6 +170,9 @@ class RelocalizerNode(LifecycleNode):
             return
         for camera in self._cameras.values():
             camera.close()
+        for lens in self._lenses:
+            lens.close()
+        self._lenses.clear()
         self.destroy_subscription(self._odometry)
         self._worker.stop()
         self._worker = None
@@ -181,6 +195,12 @@ class RelocalizerNode(LifecycleNode):
             self._pipeline.odometry.add(message)
         except FrameError as error:
             self.get_logger().warning(str(error), throttle_duration_sec=10.0)
+
+    def _take_lens(self, camera: str, lens: Intrinsics) -> None:
+        """Hand a lens to the localizer, between two images."""
+        pipeline, worker = self._pipeline, self._worker
+        if pipeline is not None and worker is not None:
+            worker.submit(lambda: pipeline.use_lens(camera, lens))
 
     def _failed(self, error: Exception) -> None:
         """Report what the worker could not do; it goes on with the next image."""
@@ -207,6 +227,11 @@ class RelocalizerNode(LifecycleNode):
         self._pipeline.reconfigure(config, thresholds)
         for camera in self._cameras.values():
             camera.limit(config.max_rate_hz)
+
+
+def _image_topic(camera: str, cameras: Sequence[str]) -> str:
+    """Return the topic that a camera listens to, before remapping."""
+    return 'image' if len(cameras) == 1 else f'{camera}/image'
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -62,6 +62,8 @@ class Reporter:
             'undecodable': pipeline.undecodable[name],
             **camera.values(),
         }
+        if pipeline.needs_lenses:
+            values['lens'] = 'known' if name in pipeline.lenses else 'no CameraInfo yet'
         return self._status(f'camera {name}', trouble, 'images arrive', values)
 
     def _localization(self, now_s: float) -> DiagnosticStatus:

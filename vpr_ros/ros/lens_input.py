@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the CameraInfo beside an image topic says of the lens; the first valid one counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+
+from vpr_ros.core.intrinsics import camera_info_topic, Intrinsics, is_rectified
+from vpr_ros.errors import FrameError
+from vpr_ros.ros.qos import subscribe
+
+# Some drivers publish a CameraInfo with each image, others once and latch it. A volatile
+# subscriber never gets a latched one, and one that asks for latched ones gets no others.
+_PROFILES = (
+    QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+               reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE),
+    QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+               reliability=ReliabilityPolicy.RELIABLE,
+               durability=DurabilityPolicy.TRANSIENT_LOCAL))
+
+
+class LensInput:
+    """Listens to the CameraInfo of one camera until it has told of the lens.
+
+    `topics` are the camera's image topics, resolved, by transport: the name of the CameraInfo
+    follows the *remapped* image, as image_transport does it.
+    """
+
+    def __init__(self, node: Node, camera: str, topics: Mapping[str, str],
+                 deliver: Callable[[str, Intrinsics], None]) -> None:
+        image_topic = next(iter(topics.values()))
+        self.topic = camera_info_topic(image_topic)
+        self._node = node
+        self._camera = camera
+        self._deliver = deliver
+        self._rectified = is_rectified(image_topic)
+        self._subscriptions: list[Any] = [
+            subscribe(node, CameraInfo, self.topic, self._receive, profile,
+                      lambda: None, lambda _count: None) for profile in _PROFILES]
+
+    def close(self) -> None:
+        """Listen no more."""
+        while self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop())
+
+    def _receive(self, message: CameraInfo) -> None:
+        if not self._subscriptions:
+            return  # the other subscription was quicker
+        try:
+            lens = Intrinsics.from_message(message, self._rectified)
+        except FrameError as error:
+            self._warn(str(error))
+            return
+        if lens is None:
+            self._warn(f'{self.topic} says that the camera is not calibrated; views are verified '
+                       'without its lens')
+            return
+        self._node.get_logger().info(
+            f'camera {self._camera}: {self.topic} tells of a lens of {lens.width}x{lens.height}, '
+            f'focal length {lens.fx:.0f} pixels')
+        self.close()
+        self._deliver(self._camera, lens)
+
+    def _warn(self, text: str) -> None:
+        self._node.get_logger().warning(f'camera {self._camera}: {text}',
+                                        throttle_duration_sec=30.0)
