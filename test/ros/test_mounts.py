@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts asked of tf2: a fake answers, but cameras and nodes are real."""
 
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from vpr_ros.core import pose as se3
 from vpr_ros.core.types import Camera
 from vpr_ros.errors import VprError
-from vpr_ros.ros.mounts import mounts_from_tf
+from vpr_ros.ros.mounts import mounts_from_tf, tf2_lookup
 
 MOUNT = np.array([0.3, 0.0, 0.25, -0.5, 0.5, -0.5, 0.5])
 TOPICS = {'front': '/front/image_raw', 'rear': '/rear/image_raw/compressed'}
@@ -131,6 +133,33 @@ def test_a_frame_without_a_name_is_none(node, show, stage):
     show('/front/image_raw', '', stage.raw(stage.view(0), 1))
     with pytest.raises(VprError, match='no image and no CameraInfo'):
         mounts_from_tf(node, [Camera('front')], TOPICS, 'base_link', 0.5, FakeTf({}))
+
+
+def test_tf2_is_asked_for_the_base_from_the_camera(node, monkeypatch):
+    """The library is a fake of what is used of tf2_ros_py."""
+    from geometry_msgs.msg import TransformStamped
+
+    class UnknownError(Exception):
+        pass
+
+    class Buffer:
+        def lookup_transform(self, target_frame, source_frame, time):
+            if (target_frame, source_frame) != ('base_link', 'front_optical'):
+                raise UnknownError
+            assert time.nanoseconds == 0  # the latest
+            found = TransformStamped()
+            shift, turn = found.transform.translation, found.transform.rotation
+            shift.x, shift.y, shift.z, turn.x, turn.y, turn.z, turn.w = map(float, MOUNT)
+            return found
+
+    listeners = []
+    monkeypatch.setitem(sys.modules, 'tf2_ros', SimpleNamespace(
+        Buffer=Buffer, TransformException=UnknownError,
+        TransformListener=lambda buffer, node, spin_thread: listeners.append(node)))
+    lookup = tf2_lookup(node)
+    assert listeners == [node]
+    assert np.array_equal(lookup('base_link', 'front_optical'), MOUNT)
+    assert lookup('base_link', 'rear_optical') is None
 
 
 def test_without_tf2_the_node_says_what_to_do(start, depot):

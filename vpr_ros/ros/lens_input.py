@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has it here
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
@@ -16,12 +17,13 @@ from vpr_ros.ros.qos import subscribe
 
 # Some drivers publish a CameraInfo with each image, others once and latch it. A volatile
 # subscriber never gets a latched one, and one that asks for latched ones gets no others.
-_PROFILES = (
-    QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
-               reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE),
-    QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
-               reliability=ReliabilityPolicy.RELIABLE,
-               durability=DurabilityPolicy.TRANSIENT_LOCAL))
+_VOLATILE = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
+    durability=DurabilityPolicy.VOLATILE)
+_LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_PERIOD_S = 0.5
 
 
 class LensInput:
@@ -39,14 +41,32 @@ class LensInput:
         self._camera = camera
         self._deliver = deliver
         self._rectified = is_rectified(image_topic)
-        self._subscriptions: list[Any] = [
-            subscribe(node, CameraInfo, self.topic, self._receive, profile,
-                      lambda: None, lambda _count: None) for profile in _PROFILES]
+        self._subscriptions: list[Any] = []
+        self._open(_VOLATILE)
+        # Only where one is latched is a latched one asked for: drivers log who asks in vain.
+        self._timer: Any = node.create_timer(_PERIOD_S, self._look_for_latched,
+                                             clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def close(self) -> None:
         """Listen no more."""
         while self._subscriptions:
             self._node.destroy_subscription(self._subscriptions.pop())
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+
+    def _open(self, profile: QoSProfile) -> None:
+        self._subscriptions.append(subscribe(
+            self._node, CameraInfo, self.topic, self._receive, profile,
+            lambda: None, lambda _count: None))
+
+    def _look_for_latched(self) -> None:
+        if len(self._subscriptions) != 1:
+            return
+        offers = [publisher.qos_profile.durability for publisher in
+                  self._node.get_publishers_info_by_topic(self._subscriptions[0].topic_name)]
+        if DurabilityPolicy.TRANSIENT_LOCAL in offers:
+            self._open(_LATCHED)
 
     def _receive(self, message: CameraInfo) -> None:
         if not self._subscriptions:
