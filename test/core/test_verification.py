@@ -57,7 +57,8 @@ def test_a_moved_camera_is_understood(lens, outliers):
     found = verify(query, place, lens, lens)
     assert found.matches == 200
     assert found.motion is Motion.ESSENTIAL
-    assert found.inliers == pytest.approx(200 * (1 - outliers), rel=0.2)  # older OpenCV polishes less
+    # Older OpenCV polishes less.
+    assert found.inliers == pytest.approx(200 * (1 - outliers), rel=0.2)
     assert np.degrees(angle_rad(truth.T @ found.turn)) < 1.5
     assert found.heading_rad is None
 

@@ -13,7 +13,8 @@ RATIO = 0.85  # of the distance of the second best, at most (Lowe, IJCV 2004, se
 
 # In whole numbers and without BLAS, whose threads stand in each other's way on a busy robot:
 # differing bits of ORB; squared distance of SIFT, so the ratio is squared as well.
-_METRIC = {FeatureKind.ORB: (cv2.NORM_HAMMING, RATIO), FeatureKind.SIFT: (cv2.NORM_L2SQR, RATIO**2)}
+_METRIC = {FeatureKind.ORB: (cv2.NORM_HAMMING, RATIO),
+           FeatureKind.SIFT: (cv2.NORM_L2SQR, RATIO**2)}
 
 
 def matched(a: Features, b: Features) -> NDArray[np.int64]:

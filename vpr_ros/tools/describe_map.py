@@ -28,6 +28,10 @@ def map_record(path: Path) -> dict[str, Any]:
         'cameras': {camera.name: None if camera.base_from_camera is None
                     else [round(float(x), 4) for x in camera.base_from_camera]
                     for camera in place_map.cameras},
+        'lenses': {camera.name: None if camera.intrinsics is None else camera.intrinsics.model
+                   for camera in place_map.cameras},
+        'local_features': None if place_map.features is None
+        else place_map.features.config.kind.value,
         'topics': dict(place_map.topics),
         'pose_source': place_map.pose_source,
         'sessions': list(place_map.sessions),
