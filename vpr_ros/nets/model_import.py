@@ -29,15 +29,16 @@ _LISTED = 5  # names an error lists before it counts the rest
 
 def import_checkpoint(checkpoint: Path, layout_name: str, out: Path, *, size: Size | None = None,
                       resize: Resize | None = None, unsaid: Unsaid | None = None,
-                      name: str | None = None, licence: str = 'unknown',
+                      name: str | None = None, licence: str = 'unknown', dim: int | None = None,
                       force: bool = False) -> ModelCard:
     """Write the model folder `out` of a published checkpoint; return its card.
 
     Backbone, depth and all sizes are read off the weights.  Without `size` and `resize`: as the
     layout's source publishes them.
     Raises ModelError, and writes nothing, for a file that `read_checkpoint` refuses, another
-    layout, missing, unexpected or mis-shaped weights, weights that are not finite, and where the
-    source runs at the images' own size and `size` is not given.
+    layout, missing, unexpected or mis-shaped weights, weights that are not finite, descriptors of
+    another size than `dim`, and where the source runs at the images' own size and `size` is not
+    given.
     """
     refuse_existing(out, force, ModelError)
     state = read_checkpoint(checkpoint)
@@ -62,6 +63,9 @@ def import_checkpoint(checkpoint: Path, layout_name: str, out: Path, *, size: Si
                    notes={'imported_from': checkpoint.name, 'layout': layout.name,
                           'source': layout.source,
                           'checkpoint_sha256': file_digest(checkpoint)})
+    if dim is not None and card.dim != dim:
+        raise ModelError(f'{checkpoint} gives {card.dim} dimensions, not {dim}; it is another '
+                         'network than it is said to be')
     write_model(out, network, card, force)
     return card
 

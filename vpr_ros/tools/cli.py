@@ -16,11 +16,11 @@ from rich.console import Console
 
 from vpr_ros import __version__
 from vpr_ros.errors import VprError
+from vpr_ros.tools.model_commands import model_app
 
 app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
           'recognition: build maps from bags, evaluate them, see what this computer can do.')
 map_app = App(name='map', help='Build a map from bags, or look at one.')
-model_app = App(name='model', help='Bring a network, or look at one.')
 app.command(map_app)
 app.command(model_app)
 
@@ -165,56 +165,6 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
         console.print(remark, style='yellow')
     print_report(evaluation.report, console)
     console.print(f'report written: {out}', highlight=False)
-
-
-@model_app.command(name='import')
-def model_import(state_dict: Path, /, *, out: Path, backbone: str, cut: str, aggregator: str,
-                 grid: int = 4, size: int = 224, name: str | None = None,
-                 force: Annotated[bool, _NO] = False) -> None:
-    """Turn a torchvision state dict into a model folder (needs torch).
-
-    Parameters
-    ----------
-    state_dict
-        The .pth file; it is read with weights_only=True.
-    out
-        Folder of the new model.
-    backbone
-        torchvision's name: mobilenet_v2 or resnet18.
-    cut
-        The last layer to keep, such as features.14 or layer3.
-    aggregator
-        gem, or grid: the mean over each cell of a coarse grid.
-    grid
-        Cells of the grid along each side.
-    size
-        Height and width of the input in pixels.
-    name
-        Name of the model; left out: that of the folder.
-    force
-        Replace an existing folder.
-    """
-    from vpr_ros.core.card import Preprocessing
-    from vpr_ros.nets.model_import import import_torchvision
-    args = {'grid': grid} if aggregator == 'grid' else {}
-    card = import_torchvision(state_dict, backbone, cut, aggregator, out, aggregator_args=args,
-                              preprocessing=Preprocessing(size, size), name=name or out.name,
-                              force=force)
-    Console().print(f'{card.name}: {card.dim}-d, {card.digest[:12]}, written to {out}',
-                    highlight=False)
-
-
-@model_app.command(name='info')
-def model_info(path: Path | None = None, /) -> None:
-    """Print the card of a model; left out: of the one that ships with this package.
-
-    Parameters
-    ----------
-    path
-        Folder of the model.
-    """
-    from vpr_ros.nets.model_folder import default_model_folder, read_card
-    print(read_card(path or default_model_folder()).to_json(), end='')
 
 
 @app.command
