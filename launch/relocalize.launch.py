@@ -25,6 +25,7 @@ ARGUMENTS = {
     'model': ('', 'folder of the model; empty: as in params'),
     'image': ('image', 'topic of the camera; with names: front=/front/image,rear=/rear/image'),
     'odom': ('odom', 'topic of the odometry, where there is any'),
+    'remap': ('', 'further topics: amcl_pose=/pose,~/pose=/global_pose (docs/handoff.md)'),
     'params': (str(CONFIG / 'relocalize.yaml'), 'parameter file; the arguments here win over it'),
     'rviz': ('false', 'true: show it in RViz'),
     'use_sim_time': ('', 'true: by /clock, as with ros2 bag play --clock; empty: as in params'),
@@ -50,7 +51,7 @@ def start(context):
         Node(package='vpr_ros', executable='relocalizer', name='relocalizer',
              namespace=given['namespace'], output='screen',
              parameters=[given['params'], overrides],
-             remappings=[*remaps, ('odom', given['odom'])]),
+             remappings=[*remaps, ('odom', given['odom']), *pairs(given['remap'])]),
         Node(package='rviz2', executable='rviz2', output='log',
              arguments=['-d', str(CONFIG / 'relocalize.rviz')],
              condition=IfCondition(given['rviz'])),
@@ -64,10 +65,19 @@ def inputs(image):
     """Return the cameras' names and the remappings of `topic` or `name=topic,name=topic`."""
     if '=' not in image:
         return [], [('image', image)]
-    topics = dict(pair.split('=', 1) for pair in image.replace(' ', '').split(','))
+    topics = dict(pairs(image))
     if len(topics) == 1:  # one camera listens to image, whatever its name
         return list(topics), [('image', topic) for topic in topics.values()]
     return list(topics), [(f'{name}/image', topic) for name, topic in topics.items()]
+
+
+def pairs(text):
+    """Return the pairs of `name=topic,name=topic`."""
+    given = [pair for pair in text.replace(' ', '').split(',') if pair]
+    for pair in given:
+        if '=' not in pair:
+            raise ValueError(f'{pair!r} is no pair such as name=topic')
+    return [tuple(pair.split('=', 1)) for pair in given]
 
 
 def generate_launch_description():

@@ -37,8 +37,20 @@ def started(launch_file, **given):
 def test_the_arguments_are_those_of_the_readme(launch_file):
     arguments = [entity.name for entity in launch_file['generate_launch_description']().entities
                  if isinstance(entity, DeclareLaunchArgument)]
-    assert arguments == ['map', 'model', 'image', 'odom', 'params', 'rviz', 'use_sim_time',
+    assert arguments == ['map', 'model', 'image', 'odom', 'remap', 'params', 'rviz', 'use_sim_time',
                          'autostart', 'namespace']
+
+
+def test_further_topics_are_remapped(launch_file):
+    given = 'amcl_pose=/localization_pose, ~/pose=/global_pose'
+    assert launch_file['pairs'](given) == [('amcl_pose', '/localization_pose'),
+                                           ('~/pose', '/global_pose')]
+    assert launch_file['pairs']('') == []
+    with pytest.raises(ValueError, match="'amcl_pose' is no pair such as name=topic"):
+        launch_file['pairs']('amcl_pose')
+    node = next(action for action in started(launch_file, remap=given)
+                if isinstance(action, Node))
+    assert len(node._Node__remappings) == 4
 
 
 @pytest.mark.parametrize(('image', 'cameras', 'remaps'), [
