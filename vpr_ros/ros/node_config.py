@@ -54,7 +54,7 @@ class NodeConfig:
         False, 'ask tf2 once for mounts that base_from_camera does not give')
     base_frame: str = _knob('base_link', 'the frame of the base, for mounts_from_tf')
     mounts_timeout_s: float = _knob(
-        5.0, 'how long mounts_from_tf waits for an image of each camera and its transform')
+        3.0, 'how long mounts_from_tf waits for an image of each camera and its transform')
     publish_initialpose: bool = _knob(
         False, 'send the first accepted pose to initialpose, as AMCL wants it, and watch '
         'amcl_pose', live=True)
