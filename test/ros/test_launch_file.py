@@ -37,8 +37,8 @@ def started(launch_file, **given):
 def test_the_arguments_are_those_of_the_readme(launch_file):
     arguments = [entity.name for entity in launch_file['generate_launch_description']().entities
                  if isinstance(entity, DeclareLaunchArgument)]
-    assert arguments == ['map', 'model', 'image', 'odom', 'remap', 'params', 'rviz', 'use_sim_time',
-                         'autostart', 'namespace']
+    assert arguments == ['map', 'model', 'image', 'odom', 'remap', 'params', 'rviz',
+                         'use_sim_time', 'autostart', 'namespace']
 
 
 def test_further_topics_are_remapped(launch_file):

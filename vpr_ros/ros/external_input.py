@@ -85,7 +85,9 @@ class ExternalInput:
 
     def is_there(self) -> bool:
         """Whether somebody publishes this topic."""
-        return bool(self._node.count_publishers(self.topic) > 0)
+        # Counted is by the name as it is given, so it must be remapped before.
+        name = self._node.resolve_topic_name(self.topic)
+        return bool(self._node.count_publishers(name) > 0)
 
     def _receive(self, message: Any) -> None:
         self.received += 1
