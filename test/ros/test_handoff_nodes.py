@@ -173,6 +173,21 @@ def test_where_nobody_answers_it_is_said_and_nothing_repeated(start, depot, stag
     assert len(robot.heard['initialpose']) == 1
 
 
+def test_what_was_sent_is_moved_on_by_odometry(scene, stage):
+    """The camera falls silent, and the other follows the robot for a dozen meters."""
+    _, robot, amcl = scene()
+    metre = 5
+    while not amcl.heard:
+        drive(robot, amcl, [metre])
+        metre = min(metre + 1, 25)
+    for further in range(metre, metre + 12):
+        robot.say(further, robot.tick())
+        amcl.say(further)
+        robot.spin_once()
+    settled = report(robot, 'initialpose', 'settled near')
+    assert float(stage.values(settled)['distance, m']) < 1.5
+
+
 def test_one_that_is_there_and_silent_may_have_dropped_it(scene, stage):
     """As AMCL is before it has a map, under whatever name it says where it is."""
     _, robot, silent = scene(arguments=['-r', 'amcl_pose:=/pose'], topic='/pose')
