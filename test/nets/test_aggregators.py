@@ -44,7 +44,10 @@ def test_convap_is_convolution_pooling_and_length_one():
 
 @pytest.mark.parametrize(('name', 'args', 'dim'), [
     ('gem', {}, 5), ('gem', {'dim': 8, 'p': 2.0}, 8), ('convap', {'channels': 4, 'grid': 2}, 16),
-    ('grid', {'grid': 3}, 45)])
+    ('grid', {'grid': 3}, 45), ('netvlad', {'clusters': 3}, 15),
+    ('netvlad', {'clusters': 3, 'channels': 2}, 6), ('netvlad', {'clusters': 3, 'dim': 7}, 7),
+    ('mixvpr', {'channels': 4, 'rows': 3, 'depth': 2, 'height': 7, 'width': 6}, 12),
+    ('boq', {'channels': 6, 'queries': 4, 'blocks': 2, 'rows': 3, 'heads': 2}, 18)])
 def test_descriptors_have_length_one(name, args, dim):
     out = build_aggregator(name, args, 5)(features())
     assert out.shape == (2, dim)
@@ -79,7 +82,25 @@ def test_no_position_outweighs_the_others_once_all_are_unit(name, args):
     ('convap', {'grid': 2}, 'takes channels, grid, unit_positions'),
     ('gem', {'power': 3.0}, 'takes dim, p, unit_pooled, unit_positions; the card gives power'),
     ('convap', {'channels': 0, 'grid': 2}, 'at least 1'),
+    ('convap', {'channels': 2.5, 'grid': 2}, 'must be a whole number, not 2.5'),
+    ('netvlad', {'clusters': 4, 'dim': -1}, 'must be a whole number, not -1'),
+    ('mixvpr', {'channels': 4, 'rows': 3, 'depth': 2}, 'the card gives channels, depth, rows'),
+    ('boq', {'channels': 6, 'queries': 4, 'blocks': 2, 'rows': 3, 'heads': 4},
+     '6 channels cannot be split among 4 heads'),
 ])
 def test_a_wrong_recipe_is_refused(name, args, said):
     with pytest.raises(ModelError, match=said):
         build_aggregator(name, args, 5)
+
+
+def test_mixers_refuse_a_map_of_another_size():
+    mixvpr = build_aggregator('mixvpr', {'channels': 4, 'rows': 3, 'depth': 1, 'height': 6,
+                                         'width': 7}, 5)
+    with pytest.raises(ModelError, match='mixes maps of 6x7, the backbone gives 7x6'):
+        mixvpr(features())
+
+
+def test_netvlad_does_not_ask_in_which_order_positions_come():
+    netvlad = build_aggregator('netvlad', {'clusters': 4}, 5)
+    shuffled = features().flatten(2)[:, :, torch.randperm(42)].reshape(2, 5, 7, 6)
+    torch.testing.assert_close(netvlad(shuffled), netvlad(features()))

@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
     {'aggregator': 'grid', 'args': {'grid': 3}, 'width_mult': 0.5},  # 8x8 to 3x3: uneven windows
     {'backbone': 'resnet18', 'cut': 'layer2', 'width_mult': 0.25},
     {'backbone': 'resnet18', 'cut': 'layer1', 'aggregator': 'gem', 'args': {'p': 2.0}},
-    {'aggregator': 'netvlad', 'args': {'clusters': 5, 'channels': 6, 'dim': 9}},
-    {'aggregator': 'mixvpr', 'args': {'channels': 5, 'rows': 3, 'depth': 2, 'height': 8,
-                                      'width': 8, 'hidden': 7}},
-    {'aggregator': 'boq', 'args': {'channels': 8, 'queries': 5, 'blocks': 2, 'rows': 3,
-                                   'heads': 2, 'hidden': 6}},
-    {'backbone': 'mobilenet_v3_large', 'cut': 'features.5', 'aggregator': 'gem', 'args': {}},
-    {'backbone': 'efficientnet_b0', 'cut': 'features.2', 'aggregator': 'gem', 'args': {}},
+    {'cut': 'features.1', 'aggregator': 'netvlad',
+     'args': {'clusters': 5, 'channels': 6, 'dim': 9}},
+    {'cut': 'features.1', 'aggregator': 'mixvpr', 'args': {
+        'channels': 5, 'rows': 3, 'depth': 1, 'height': 32, 'width': 32, 'hidden': 7}},
+    {'cut': 'features.1', 'aggregator': 'boq', 'args': {
+        'channels': 8, 'queries': 5, 'blocks': 1, 'rows': 3, 'heads': 2, 'hidden': 6}},
+    {'backbone': 'mobilenet_v3_large', 'cut': 'features.4', 'aggregator': 'gem', 'args': {}},
 ], ids=lambda recipe: '-'.join(map(str, recipe.values())))
 def test_engine_and_reference_agree(make_network, pictures, tmp_path, recipe):
     write_model(tmp_path / 'model', *make_network(**recipe))

@@ -14,7 +14,11 @@ from vpr_ros.nets.widths import set_widths, widths_of
 @pytest.mark.parametrize(('name', 'cut', 'shape'), [
     ('mobilenet_v2', 'features.14', (160, 4, 4)), ('mobilenet_v2', 'features.3', (24, 32, 32)),
     ('mobilenet_v2', 'features', (1280, 4, 4)),
-    ('resnet18', 'layer3', (256, 8, 8)), ('resnet18', 'layer4.0', (512, 4, 4))])
+    ('resnet18', 'layer3', (256, 8, 8)), ('resnet18', 'layer4.0', (512, 4, 4)),
+    ('resnet34', 'layer2', (128, 16, 16)), ('resnet50', 'layer1', (256, 32, 32)),
+    ('resnet101', 'layer2', (512, 16, 16)), ('vgg16', 'features.28', (512, 8, 8)),
+    ('vgg16', 'features.9', (128, 32, 32)), ('mobilenet_v3_large', 'features.6', (40, 16, 16)),
+    ('efficientnet_b0', 'features.3', (40, 16, 16))])
 def test_a_backbone_ends_at_its_cut(name, cut, shape):
     backbone = build_backbone(name, cut).eval()
     assert backbone(torch.zeros(2, 3, 128, 128)).shape == (2, *shape)
@@ -56,7 +60,15 @@ def test_half_width_halves_every_layer_but_the_image(name, cut):
 @pytest.mark.parametrize('recipe', [
     {}, {'backbone': 'resnet18', 'cut': 'layer2', 'aggregator': 'gem', 'args': {'dim': 7},
          'width_mult': 0.25},
-    {'aggregator': 'grid', 'args': {'grid': 2}, 'width_mult': 1.0}])
+    {'aggregator': 'grid', 'args': {'grid': 2}, 'width_mult': 1.0},
+    {'backbone': 'mobilenet_v3_large', 'cut': 'features.4', 'aggregator': 'netvlad',
+     'args': {'clusters': 3, 'channels': 5, 'dim': 6}, 'width_mult': 0.5},
+    {'backbone': 'efficientnet_b0', 'cut': 'features.3', 'aggregator': 'boq', 'width_mult': 0.5,
+     'args': {'channels': 8, 'queries': 3, 'blocks': 2, 'rows': 2, 'heads': 2}},
+    {'backbone': 'resnet50', 'cut': 'layer2', 'aggregator': 'mixvpr', 'width_mult': 0.125,
+     'args': {'channels': 4, 'rows': 2, 'depth': 2, 'height': 8, 'width': 8}},
+    {'backbone': 'vgg16', 'cut': 'features.12', 'aggregator': 'gem', 'args': {'dim': 4},
+     'width_mult': 0.125}])
 def test_a_network_rebuilds_from_its_card_alone(make_network, recipe):
     network, card = make_network(**recipe)
     again = rebuild(ModelCard.from_json(card.to_json(), 'card.json'))
@@ -76,6 +88,28 @@ def test_a_pruned_network_rebuilds_from_its_card_alone(make_network):
     again = rebuild(replace(card, widths=pruned))
     again.load_state_dict(network.state_dict())
     assert again.backbone.features[2].conv[1][0].groups == 7
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again.eval()(x), network.eval()(x))
+
+
+@pytest.mark.parametrize(('aggregator', 'args', 'pruned', 'dim'), [
+    ('netvlad', {'clusters': 4, 'channels': 6}, {  # two clusters: filters and centroids together
+        'aggregator.assign': (6, 2), 'aggregator.centroids': (6, 2)}, 12),
+    ('mixvpr', {'channels': 6, 'rows': 3, 'depth': 1, 'height': 16, 'width': 16}, {
+        'aggregator.channel_proj': (8, 5), 'aggregator.mixers.0.widen': (256, 9),
+        'aggregator.mixers.0.narrow': (9, 256)}, 15),
+    ('boq', {'channels': 8, 'queries': 4, 'blocks': 1, 'rows': 3, 'heads': 2}, {
+        'aggregator.blocks.0.queries': (8, 3), 'aggregator.rows': (3, 2),
+        'aggregator.blocks.0.widen': (8, 5), 'aggregator.blocks.0.narrow': (5, 8),
+        'aggregator.blocks.0.encode.query': (8, 4), 'aggregator.blocks.0.encode.key': (8, 4),
+        'aggregator.blocks.0.encode.value': (8, 4), 'aggregator.blocks.0.encode.out': (4, 8)},
+     16)])
+def test_a_pruned_aggregator_rebuilds_from_its_card_alone(make_network, aggregator, args, pruned,
+                                                          dim):
+    network, card = make_network(cut='features.2', aggregator=aggregator, args=args)
+    set_widths(network, pruned)
+    again = rebuild(replace(card, widths=widths_of(network), dim=dim))
+    again.load_state_dict(network.state_dict())
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(again.eval()(x), network.eval()(x))
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
+import torch
 
 from vpr_ros.core.card import Preprocessing, Resize
 from vpr_ros.errors import FrameError
 from vpr_ros.nets.preprocess import preprocess
+from vpr_ros.nets.smooth_resize import resize_smoothly
 
 MEAN, STD = (0.1, 0.4, 0.7), (0.2, 0.3, 0.5)
 
@@ -80,3 +82,32 @@ def test_no_images_are_an_empty_batch():
 def test_what_is_no_rgb_image_is_refused(image):
     with pytest.raises(FrameError, match=r'must be \(height, width, 3\) uint8 RGB'):
         preprocess([image], Preprocessing(8, 8))
+
+
+@pytest.mark.parametrize(('resize', 'mode'), [(Resize.SMOOTH_BILINEAR, 'bilinear'),
+                                              (Resize.SMOOTH_BICUBIC, 'bicubic')])
+@settings(max_examples=40)
+@given(size=st.tuples(*[st.integers(2, 60)] * 4), seed=st.integers(0, 99))
+def test_smooth_resizing_is_torchs_with_antialias(resize, mode, size, seed):
+    image = noise(size[0], size[1], seed)
+    wanted = torch.nn.functional.interpolate(
+        torch.from_numpy(image).permute(2, 0, 1).contiguous()[None].float(), size[2:], mode=mode,
+        antialias=True)[0].permute(1, 2, 0).clip(0.0, 255.0)
+    np.testing.assert_allclose(resize_smoothly(image, size[2:], resize), wanted, atol=0.01)
+
+
+@pytest.mark.parametrize(('resize', 'number'), [(Resize.SMOOTH_BILINEAR, 2),
+                                                (Resize.SMOOTH_BICUBIC, 3)])
+def test_smooth_resizing_is_pils_but_for_its_rounding(resize, number):
+    pil = pytest.importorskip('PIL.Image', reason='Pillow is not installed')
+    image = noise(96, 120)
+    wanted = np.asarray(pil.fromarray(image).resize((50, 64), number), float)
+    got = resize_smoothly(image, (64, 50), resize)
+    assert np.abs(got - wanted).max() < 1.5
+    assert np.abs(got - wanted).mean() < 0.5
+
+
+def test_smooth_resizing_reaches_the_network_in_float():
+    image, pre = noise(30, 40), Preprocessing(8, 12, Resize.SMOOTH_BICUBIC, mean=MEAN, std=STD)
+    wanted = resize_smoothly(image, (8, 12), Resize.SMOOTH_BICUBIC)
+    np.testing.assert_allclose(preprocess([image], pre)[0], restated(wanted), atol=1e-5)
