@@ -18,11 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize('recipe', [
-    {'cut': 'features.7', 'args': {'channels': 6, 'grid': 4, 'unit_positions': 1}},
-    {'aggregator': 'gem', 'args': {'dim': 9}},
+    {'cut': 'features.2', 'args': {'channels': 6, 'grid': 4, 'unit_positions': 1}},
+    {'aggregator': 'gem', 'args': {'dim': 9, 'p': 2.0}},
     {'aggregator': 'grid', 'args': {'grid': 3}, 'width_mult': 0.5},  # 8x8 to 3x3: uneven windows
     {'backbone': 'resnet18', 'cut': 'layer2', 'width_mult': 0.25},
-    {'backbone': 'resnet18', 'cut': 'layer1', 'aggregator': 'gem', 'args': {'p': 2.0}},
     {'cut': 'features.1', 'aggregator': 'netvlad',
      'args': {'clusters': 5, 'channels': 6, 'dim': 9}},
     {'cut': 'features.1', 'aggregator': 'mixvpr', 'args': {
