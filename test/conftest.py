@@ -6,6 +6,7 @@ Below: a toy world without a network, for tests of everything behind the descrip
 
 from collections.abc import Callable, Sequence
 import hashlib
+import math
 import os
 from pathlib import Path
 import sys
@@ -35,6 +36,7 @@ settings.register_profile('vpr_ros', settings(
 settings.load_profile('vpr_ros')
 
 DIM = 256
+KNOT = 2.0   # places after which a look has become another one
 MOUNT = se3.checked([0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5])
 
 
@@ -46,10 +48,11 @@ def card_of(name: str = 'toy') -> ModelCard:
 
 def look(identity: float, noise: float = 0.0, seed: int = 0) -> np.ndarray:
     """A unit descriptor that turns smoothly with `identity`: neighbors look alike."""
-    rng = np.random.default_rng(7)
-    frequency = rng.normal(0.0, 0.6, DIM)
-    phase = rng.uniform(0.0, 2.0 * np.pi, DIM)
-    vector = np.cos(frequency * identity + phase)
+    knot = math.floor(identity / KNOT)
+    share = identity / KNOT - knot
+    before, after = (np.random.default_rng((7, abs(k), k < 0)).normal(size=DIM)
+                     for k in (knot, knot + 1))
+    vector = before + (after - before) * share * share * (3.0 - 2.0 * share)
     vector += noise * np.random.default_rng(seed).normal(size=DIM)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 

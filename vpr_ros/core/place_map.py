@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import pose as se3
+from vpr_ros.core.calibration import Calibration
 from vpr_ros.core.card import ModelCard
 from vpr_ros.core.folder import broken_seal, new_folder, seal
 from vpr_ros.core.intrinsics import Intrinsics
@@ -35,6 +36,7 @@ class PlaceMap:
     moment, in `frame_id`; `stamps_ns` (N,); `camera_of` and `session_of` (N,) index `cameras`
     and `sessions`; `thumbnails` hold a JPEG for each place, or nothing at all.
     `topics` remembers where each camera's images came from, `pose_source` the poses.
+    `calibration` is what was measured of the map's confidence, None where nothing was.
     `features` are the local features of each place, where geometry is to be checked, or None.
     `digest` names the saved map; it is empty until `load`.
     """
@@ -53,6 +55,7 @@ class PlaceMap:
     pose_source: str = ''
     digest: str = ''
     features: PackedFeatures | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         count = len(self.poses)
@@ -105,6 +108,8 @@ class PlaceMap:
                 'pose_source': self.pose_source,
                 'card': self.card.to_json(),
             }
+            if self.calibration is not None:
+                record['calibration'] = self.calibration.record()
             if self.features is not None:
                 record['features'] = self.features.save(folder)
             (folder / _RECORD).write_text(json.dumps(seal(record, folder), indent=2))
@@ -137,6 +142,8 @@ class PlaceMap:
                 digest=record['digest'],
                 features=None if 'features' not in record
                 else PackedFeatures.load(path, record['features']),
+                calibration=None if 'calibration' not in record
+                else Calibration.from_record(record['calibration']),
                 **columns,
             )
         except (KeyError, TypeError, ValueError, OSError, ModelError) as error:

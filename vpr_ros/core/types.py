@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vpr_ros.core import pose as se3
 from vpr_ros.core.card import ModelCard
+from vpr_ros.core.confidence import Signs
 from vpr_ros.core.image import decode_image
 from vpr_ros.core.intrinsics import Intrinsics
 
@@ -141,6 +142,7 @@ class Outcome:
     reason: Reason
     unknown_probability: float
     restarted: bool = False
+    signs: Signs | None = None   # what speaks for the first hypothesis; None without one
     timing: Timing = field(default=Timing(0.0, 0.0, 0.0), compare=False)
 
     @property

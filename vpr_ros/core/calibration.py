@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a map's own confidence model is worth: a threshold that keeps a promised precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+import math
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from vpr_ros.core.confidence import Confidence, Flags, Reliability, Values
+from vpr_ros.errors import MapError
+
+LEAST_PROBABILITY = 0.9   # no single pose less probable than this is accepted by a calibration
+_SURE = 0.95              # confidence with which the precision is promised
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A confidence model, the threshold for it, and how both were found.
+
+    `threshold` is the least probability of an accepted pose. `precision` was promised; `accepted`
+    and `wrong` are the frames that the threshold lets through, each judged by a model that had
+    not seen its stretch of the run. `coverage`: share of the frames with a match that it lets
+    through. `settings` are the knobs for which all this holds. `source` says on what it was
+    measured. The defaults are of a map of which nothing was measured.
+    """
+
+    confidence: Confidence = field(default_factory=Confidence)
+    threshold: float = LEAST_PROBABILITY
+    precision: float = 0.0
+    accepted: int = 0
+    wrong: int = 0
+    coverage: float = 0.0
+    reliability: Reliability = field(default_factory=lambda: Reliability((), (), ()))
+    source: str = ''
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Return the calibration as JSON holds it."""
+        return {**asdict(self), 'settings': dict(self.settings)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Calibration:
+        """Return the calibration of a record. Raises MapError for another one."""
+        try:
+            bins = record['reliability']
+            return cls(**{**record, 'confidence': Confidence.from_record(record['confidence']),
+                          'reliability': Reliability(*(tuple(bins[name]) for name in
+                                                       ('count', 'said', 'true')))})
+        except (KeyError, TypeError, ValueError) as error:
+            raise MapError(f'the calibration of the map cannot be read ({error!r}); '
+                           'run vpr calibrate again') from error
+
+
+def threshold_for(probability: Values, right: Flags, precision: float) -> float:
+    """Return the lowest threshold that keeps `precision` with 95 % confidence.
+
+    `probability` and `right` (n,): of hypotheses, each judged by a model that had not seen it.
+    The bound is Clopper's and Pearson's (1934), one-sided.
+    Raises MapError when no threshold does, with what is lacking.
+    """
+    if not 0.5 <= precision < 1.0:
+        raise MapError(f'precision is {precision}; it must be at least 0.5 and below 1')
+    order = np.argsort(-probability, kind='stable')
+    wrong = np.cumsum(~right[order])
+    count = np.arange(1, len(order) + 1)
+    bound = np.asarray(beta.ppf(1.0 - _SURE, count - wrong, wrong + 1))
+    last = np.append(np.diff(probability[order]) < 0.0, True)  # equals stand or fall together
+    kept = np.flatnonzero((bound >= precision) & last
+                          & (probability[order] >= LEAST_PROBABILITY))
+    if len(kept):
+        return float(probability[order][kept[-1]])
+    sure = probability >= LEAST_PROBABILITY
+    errors = int((sure & ~right).sum())
+    needed = _frames_needed(precision, errors) - int(sure.sum())
+    raise MapError(
+        f'these runs cannot show a precision of {precision:g}: of {int(sure.sum())} frames at '
+        f'or above a probability of {LEAST_PROBABILITY:g}, {errors} were wrong; it needs '
+        + (f'{needed} more confirmed frames without a further error'
+           if needed > 0 else 'a better separation') + ', or a lower precision')
+
+
+def _frames_needed(precision: float, errors: int) -> int:
+    """Return how many frames with so many errors would show the precision."""
+    count = errors + math.ceil(math.log(1.0 - _SURE) / math.log(precision))
+    while beta.ppf(1.0 - _SURE, count - errors, errors + 1) < precision:
+        count += max(count // 100, 1)
+    return count

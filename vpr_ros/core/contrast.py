@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sets the places of one map apart: similarities relative to this map and to this drive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SAMPLE = 1024      # places that stand for all of a larger map
+_RANK = 512         # directions that are kept; what lies beyond counts in lengths only
+_SHRINKAGE = 0.5    # of the mean variance; more: closer to the plain cosine
+_PIECE = 4096       # rows that are whitened at once
+_PRIOR_STEPS = 4    # views that the mean of the map counts for
+_MEMORY_STEPS = 50  # views after which the mean of the drive forgets
+
+Vector = NDArray[np.float32]
+Field = NDArray[np.float64]
+
+
+class Contrast:
+    """Descriptors of a map, centered and whitened by the map's own variation.
+
+    Directions in which the whole map varies (light, blur, bare walls) tell places apart less than
+    they seem to, and make some places resemble everything. Each principal direction of variance
+    `v` is scaled by `sqrt(r / (v + r))` with `r` a share of the mean variance. Whitening of the
+    map: Jegou and Chum, "Negative evidences and co-occurences in image retrieval", ECCV 2012;
+    centering each drive by itself: Schubert, Neubert, Protzel, "Unsupervised Learning Methods for
+    Visual Place Recognition in Discretely and Continuously Changing Environments", ICRA 2020.
+    """
+
+    def __init__(self, descriptors: NDArray[np.float32]) -> None:
+        """Take the rows (N, dim) of a map; costs a decomposition of at most 1024 of them."""
+        sample = np.asarray(descriptors[::-(-len(descriptors) // _SAMPLE)], dtype=np.float32)
+        self.mean: Vector = sample.mean(axis=0)
+        _, singular, directions = np.linalg.svd(sample - self.mean, full_matrices=False)
+        variance = (singular ** 2 / len(sample)).astype(np.float64)
+        floor = _SHRINKAGE * max(float(variance.mean()), 1e-9)
+        kept = slice(0, _RANK)
+        self._directions: NDArray[np.float32] = directions[kept]
+        self._scale = np.sqrt(floor / (variance[kept] + floor)).astype(np.float32)
+        self._rows = np.concatenate([
+            self._whitened(np.asarray(descriptors[i:i + _PIECE]) - self.mean)
+            for i in range(0, len(descriptors), _PIECE)])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def of(self, descriptor: Vector, mean: Vector) -> Field:
+        """Return the similarity (N,) of a view to each place; `mean` (dim,) is of its drive."""
+        view = self._whitened((descriptor - mean)[None])[0]
+        # einsum: the threads of BLAS cost more than the product where cores are shared.
+        similarity: Field = np.einsum('ij,j->i', self._rows, view).astype(np.float64)
+        return similarity
+
+    def _whitened(self, centered: NDArray[np.float32]) -> NDArray[np.float32]:
+        part = centered @ self._directions.T
+        scaled = part * self._scale
+        squared = ((centered ** 2).sum(axis=1) - (part ** 2).sum(axis=1)
+                   + (scaled ** 2).sum(axis=1))
+        unit: NDArray[np.float32] = scaled / np.sqrt(np.maximum(squared, 1e-12))[:, None]
+        return unit
+
+
+@dataclass
+class DriveMean:
+    """The mean view of a drive so far (dim,), which begins as the map's and forgets slowly."""
+
+    mean: Vector
+    views: int = _PRIOR_STEPS
+
+    def add(self, descriptor: Vector) -> None:
+        """Take the view of one more step."""
+        self.views = min(self.views + 1, _MEMORY_STEPS)
+        self.mean = self.mean + (descriptor - self.mean) / np.float32(self.views)
