@@ -31,7 +31,8 @@ _LOST = 1.5            # half squared deviations: no state that near, it drove o
 _ARRIVED = 1.0         # states this much farther (same unit) than the nearest are not arrived at
 # Places along the map per step of the pictures; a step is about one place.
 _PACES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_CHANGE_OF_PACE = 3.0  # gain that it costs
+_CHANGE_OF_PACE = 8.0  # gain that it costs
+_UNEVEN = 0.5          # gain that a step costs, by how far the pace is from one place
 
 Field = NDArray[np.float64]
 
@@ -174,7 +175,7 @@ class Belief:
         for row, pace in enumerate(_PACES):
             places = _rounded(pace * (self._steps + 1)) - _rounded(pace * self._steps)
             origin = self._origin(max(min(places, most), -most))
-            moved[row] = np.append(gain[row], 0.0)[origin]
+            moved[row] = np.append(gain[row], 0.0)[origin] - _UNEVEN * abs(pace - 1.0)
             moved_support[row] = np.append(support[row], 0.0)[origin]
         self._steps += 1
         return moved, moved_support

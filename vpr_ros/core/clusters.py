@@ -15,7 +15,6 @@ _KEEP = 5            # hypotheses
 _WORTH = 0.01        # probability below which a cluster is not reported
 _CANDIDATES = 400    # most probable states that are looked at
 _NEGLIGIBLE = 1e-5   # probability of a state that adds nothing to any cluster
-_FLOOR_M, _FLOOR_RAD = 0.05, 0.02   # never surer than this: places were not surveyed better
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,13 @@ class ClusterConfig:
 
     cluster_m: float = 3.0         # states this near to the best one belong to it
     cluster_rad: float = 0.8       # and this near in heading
+    viewpoint_m: float = 0.3       # standard deviation that a view does not show: beside the place
+    viewpoint_rad: float = 0.1     # and turned from it
 
     def __post_init__(self) -> None:
-        if min(self.cluster_m, self.cluster_rad) <= 0.0:
-            raise MapError('cluster_m and cluster_rad must be positive')
+        for name in ('cluster_m', 'cluster_rad', 'viewpoint_m', 'viewpoint_rad'):
+            if not getattr(self, name) > 0.0:
+                raise MapError(f'{name} must be positive')
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,8 @@ class Cluster:
 
 
 def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.float64],
-             evidence: NDArray[np.float64], spacing_m: float) -> tuple[Cluster, ...]:
-    """Return the clusters of the belief, most probable first.
-
-    The belief (M,) says which cluster; within it the last picture's `evidence` (M,) says once
-    more where, since a belief that is fed for some time lags behind a robot that drives.
-    """
+             spacing_m: float) -> tuple[Cluster, ...]:
+    """Return the clusters of the belief (M,), most probable first."""
     count = min(_CANDIDATES, len(probabilities))
     order = np.argpartition(-probabilities, count - 1)[:count]
     order = order[np.argsort(-probabilities[order], kind='stable')]
@@ -66,19 +64,17 @@ def clusters(config: ClusterConfig, poses: se3.Array, probabilities: NDArray[np.
             break
         found.append((probability, order[near]))
     found.sort(key=lambda cluster: -cluster[0])
-    return tuple(_cluster(members, poses[members], probabilities[members], evidence[members],
-                          spacing_m) for _, members in found[:_KEEP])
+    return tuple(
+        Cluster(members, *_mean(config, poses[members], probabilities[members], spacing_m),
+                probability) for probability, members in found[:_KEEP])
 
 
-def _cluster(members: NDArray[np.int64], poses: se3.Array, probabilities: NDArray[np.float64],
-             evidence: NDArray[np.float64], spacing_m: float) -> Cluster:
-    sharp = probabilities * np.exp(evidence - evidence.max())
-    return Cluster(members, *_mean(poses, sharp, spacing_m), float(probabilities.sum()))
+def _mean(config: ClusterConfig, poses: se3.Array, weights: NDArray[np.float64],
+          spacing_m: float) -> tuple[se3.Array, NDArray[np.float64]]:
+    """Return the weighted mean of poses (n, 7), and its covariance (6, 6).
 
-
-def _mean(poses: se3.Array, weights: NDArray[np.float64], spacing_m: float
-          ) -> tuple[se3.Array, NDArray[np.float64]]:
-    """Return the weighted mean of poses (n, 7), and its covariance (6, 6)."""
+    It holds the spread of the poses, the spacing of the map and what a view does not show.
+    """
     weight = weights / weights.sum()
     position = weight @ poses[:, :3]
     signs = np.sign(poses[:, 3:] @ poses[0, 3:])
@@ -87,8 +83,8 @@ def _mean(poses: se3.Array, weights: NDArray[np.float64], spacing_m: float
     deviation = np.concatenate([poses[:, :3] - position, _turns(poses[:, 3:], pose[3:])], axis=1)
     covariance = (deviation * weight[:, None]).T @ deviation
     # A place stands for all that lies within half a spacing of it (uniform: s^2 / 12).
-    covariance[:3, :3] += np.eye(3) * (spacing_m ** 2 / 12.0 + _FLOOR_M ** 2)
-    covariance[3:, 3:] += np.eye(3) * _FLOOR_RAD ** 2
+    covariance[:3, :3] += np.eye(3) * (spacing_m ** 2 / 12.0 + config.viewpoint_m ** 2)
+    covariance[3:, 3:] += np.eye(3) * config.viewpoint_rad ** 2
     return pose, covariance
 
 

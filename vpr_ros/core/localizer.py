@@ -202,7 +202,7 @@ class Localizer:
 
     def _judge(self, frame: Frame, evidence: Values, matches: tuple[Match, ...]) -> Outcome:
         found = clusters(self._config.cluster, self._viewpoints.poses,
-                         self._belief.probabilities, evidence, self._belief.spacing_m)
+                         self._belief.probabilities, self._belief.spacing_m)
         self._steps.found = found
         rivals = Rivals(found)
         if self._verifier is not None:
