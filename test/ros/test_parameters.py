@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from vpr_ros.core.knobs import build, knobs
-from vpr_ros.core.localizer import LocalizerConfig
+from vpr_ros.core.knobs import build, flat, knobs
+from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.errors import MapError, VprError
 from vpr_ros.ros.node_config import NodeConfig
 from vpr_ros.ros.parameters import refuse_frozen
@@ -33,6 +34,28 @@ def test_yaml_marks_as_live_what_can_be_set_while_running():
         assert ('[live]' in _comment(text, knob.name)) is knob.metadata['live'], knob.name
 
 
+def test_yaml_marks_as_live_what_the_localizer_takes_while_running(corridor):
+    text = YAML.read_text(encoding='utf-8')
+    describer = SimpleNamespace(card=corridor.card)
+    for name, value in flat(LocalizerConfig()).items():
+        localizer = Localizer(LocalizerConfig(), corridor, describer)
+        try:
+            # That this map cannot be verified is another matter.
+            localizer.reconfigure(build(LocalizerConfig, {name: _another(value)}))
+            taken = True
+        except MapError as error:
+            taken = 'no local features' in str(error)
+        assert ('[live]' in _comment(text, name)) is taken, name
+
+
+def _another(value):
+    if isinstance(value, str):
+        return 'always'
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int) else value + 0.125
+
+
 def _comment(text, name):
     """The comment right above a key."""
     above = text[:text.index(f'\n    {name}: ')].splitlines()
@@ -48,7 +71,7 @@ def test_names_of_node_and_method_do_not_collide():
 
 
 def test_what_the_method_refuses_is_refused():
-    with pytest.raises(MapError, match='accept_probability must lie'):
+    with pytest.raises(MapError, match='accept_probability must be at least 0 and below'):
         build(LocalizerConfig, {'accept_probability': 2.0})
 
 
