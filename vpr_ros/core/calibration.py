@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import beta
 
 from vpr_ros.core.confidence import Confidence, Flags, Reliability, Values
@@ -26,7 +27,8 @@ class Calibration:
     and `wrong` are the frames that the threshold lets through, each judged by a model that had
     not seen its stretch of the run. `coverage`: share of the frames with a match that it lets
     through. `settings` are the knobs for which all this holds. `source` says on what it was
-    measured. The defaults are of a map of which nothing was measured.
+    measured, `odometry` whether the localizer had odometry there. The defaults are of a map of
+    which nothing was measured.
     """
 
     confidence: Confidence = field(default_factory=Confidence)
@@ -37,6 +39,7 @@ class Calibration:
     coverage: float = 0.0
     reliability: Reliability = field(default_factory=lambda: Reliability((), (), ()))
     source: str = ''
+    odometry: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
@@ -56,30 +59,45 @@ class Calibration:
                            'run vpr calibrate again') from error
 
 
-def threshold_for(probability: Values, right: Flags, precision: float) -> float:
-    """Return the lowest threshold that keeps `precision` with 95 % confidence.
-
-    `probability` and `right` (n,): of hypotheses, each judged by a model that had not seen it.
-    The bound is Clopper's and Pearson's (1934), one-sided.
-    Raises MapError when no threshold does, with what is lacking.
-    """
+def check_precision(precision: float) -> None:
+    """Raise MapError for a precision that nobody can promise."""
     if not 0.5 <= precision < 1.0:
         raise MapError(f'precision is {precision}; it must be at least 0.5 and below 1')
+
+
+def precision_bound(count: ArrayLike, wrong: ArrayLike) -> Values:
+    """Return what the precision is at least, with 95 % confidence, when `wrong` of `count` were.
+
+    Clopper and Pearson (Biometrika 1934), one-sided; it takes the poses to be independent.
+    """
+    total, errors = np.asarray(count), np.asarray(wrong)
+    bound = np.asarray(beta.ppf(1.0 - _SURE, total - errors, errors + 1), dtype=np.float64)
+    return np.where(total > errors, bound, 0.0)
+
+
+def threshold_for(probability: Values, right: Flags, precision: float,
+                  least: float = LEAST_PROBABILITY) -> float:
+    """Return the lowest threshold, at or above `least`, that keeps `precision`, to 95 %.
+
+    `probability` and `right` (n,): of hypotheses, each judged by a model that had not seen it.
+    Raises MapError when no threshold does, with what is lacking.
+    """
+    check_precision(precision)
     order = np.argsort(-probability, kind='stable')
     wrong = np.cumsum(~right[order])
     count = np.arange(1, len(order) + 1)
-    bound = np.asarray(beta.ppf(1.0 - _SURE, count - wrong, wrong + 1))
+    bound = precision_bound(count, wrong)
     last = np.append(np.diff(probability[order]) < 0.0, True)  # equals stand or fall together
     kept = np.flatnonzero((bound >= precision) & last
-                          & (probability[order] >= LEAST_PROBABILITY))
+                          & (probability[order] >= least))
     if len(kept):
         return float(probability[order][kept[-1]])
-    sure = probability >= LEAST_PROBABILITY
+    sure = probability >= least
     errors = int((sure & ~right).sum())
     needed = _frames_needed(precision, errors) - int(sure.sum())
     raise MapError(
         f'these runs cannot show a precision of {precision:g}: of {int(sure.sum())} frames at '
-        f'or above a probability of {LEAST_PROBABILITY:g}, {errors} were wrong; it needs '
+        f'or above a probability of {least:g}, {errors} were wrong; it needs '
         + (f'{needed} more confirmed frames without a further error'
            if needed > 0 else 'a better separation') + ', or a lower precision')
 

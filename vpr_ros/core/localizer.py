@@ -127,6 +127,17 @@ class Localizer:
         matches = stored is not None and stored.settings == self._config.settings()
         return stored if matches else None
 
+    @property
+    def threshold(self) -> float:
+        """The least probability of an accepted pose."""
+        return (self._config.accept_probability
+                or (self.calibration or Calibration()).threshold)
+
+    @property
+    def spacing_m(self) -> float:
+        """How far one place of the map usually is from the next."""
+        return self._belief.spacing_m
+
     def set_intrinsics(self, camera: str, lens: Intrinsics) -> None:
         """Use that lens of a camera when views are compared geometrically."""
         self._lenses[camera] = lens
@@ -210,10 +221,9 @@ class Localizer:
         if not rivals.found:
             return self._outcome(frame, matches, (), Reason.UNKNOWN, None)
         signs = signs_of(rivals, self._belief, evidence, self._config.cluster)
-        calibration = self.calibration or Calibration()
-        probability = calibration.confidence.probability(signs)
-        reason = self._reason(rivals, signs, probability,
-                              self._config.accept_probability or calibration.threshold)
+        confidence = (self.calibration or Calibration()).confidence
+        probability = confidence.probability(signs)
+        reason = self._reason(rivals, signs, probability, self.threshold)
         hypotheses = rivals.hypotheses(frame.stamp_ns, self._map.frame_id, probability)
         return self._outcome(frame, matches, hypotheses, reason, signs)
 
