@@ -32,12 +32,15 @@ from std_srvs.srv import Trigger
 from vpr_ros.core import pose as se3
 from vpr_ros.core.card import ModelCard, Preprocessing, weights_digest
 from vpr_ros.core.folder import seal
+from vpr_ros.core.local_features import extract, FeatureConfig
+from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.types import Camera, stamp_ns_of
 from vpr_ros.nets.model_folder import CARD, GRAPH, MANIFEST, WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 PLACES = 40
+TWIN_M = 50.0
 LIMIT_S = 20.0
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 500_000_000
@@ -82,16 +85,25 @@ def odometry(metres, stamp_ns):
     return message
 
 
-def place_map(describer, cameras=('camera',), frame_id='map'):
-    """A map of the corridor, a place a metre, seen by the first of `cameras`."""
-    pictures = [view(metre) for metre in range(PLACES)]
-    zeros = np.zeros(PLACES, np.int32)
+def place_map(describer, cameras=('camera',), frame_id='map', features=False, twin=range(0),
+              calibration=None):
+    """A map of the corridor, a place a metre, seen by the first of `cameras`.
+
+    A second corridor, `TWIN_M` to the side, looks like the metres `twin` of the first.
+    """
+    pictures = [view(metre) for metre in [*range(PLACES), *twin]]
+    count = len(pictures)
+    zeros = np.zeros(count, np.int32)
+    corners = FeatureConfig()
     return PlaceMap(
         frame_id, describer.card, tuple(Camera(name, se3.IDENTITY) for name in cameras),
         np.concatenate([describer.describe([picture]) for picture in pictures]),
-        np.stack([se3.from_xy_yaw(metre, 2.0, 0.0) for metre in range(PLACES)]),
-        START_NS + STEP_NS * np.arange(PLACES), zeros, zeros, ('run1',),
-        tuple(cv2.imencode('.jpg', picture[..., ::-1])[1].tobytes() for picture in pictures))
+        np.stack([*(se3.from_xy_yaw(metre, 2.0, 0.0) for metre in range(PLACES)),
+                  *(se3.from_xy_yaw(metre, 2.0 + TWIN_M, 0.0) for metre in twin)]),
+        START_NS + STEP_NS * np.arange(count), zeros, zeros, ('run1',),
+        tuple(cv2.imencode('.jpg', picture[..., ::-1])[1].tobytes() for picture in pictures),
+        features=PackedFeatures.pack(corners, [extract(picture, corners) for picture in pictures])
+        if features else None, calibration=calibration)
 
 
 class Process:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CameraInfo beside an image topic, by real publishers of every kind."""
 
-from dataclasses import fields
-
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
@@ -11,7 +9,6 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 
-from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.ros.lens_input import LensInput
 
 K = [100.0, 0.0, 80.0, 0.0, 110.0, 60.0, 0.0, 0.0, 1.0]
@@ -116,16 +113,15 @@ def test_closed_it_hears_nothing(robot, listen):
     assert told == []
 
 
-def test_the_node_listens_only_where_views_are_verified(start, depot, stage):
-    verifies = 'verify' in {field.name for field in fields(LocalizerConfig)}
-    _, robot = start({'map': depot}, ['-r', 'image:=/front/image_raw'])
+def test_the_node_listens_only_where_views_are_verified(start, stage, describer, tmp_path):
+    stage.place_map(describer, features=True).save(tmp_path / 'corners.map')
+    _, robot = start({'map': tmp_path / 'corners.map'}, ['-r', 'image:=/front/image_raw'])
     robot.ready('/front/image_raw')
     assert robot.node.count_subscribers('/front/camera_info') == 0
-    if not verifies:
-        pytest.skip('the localizer does not verify views yet')
-    _, robot = start({'map': depot, 'verify': 'always'}, ['-r', 'image:=/front/image_raw'])
-    robot.ready('/front/image_raw')
+    assert robot.set(verify='always') == []
     robot.until(lambda: robot.node.count_subscribers('/front/camera_info'), 'a subscriber')
+    report = robot.diagnosis('camera camera', lambda status: 'lens' in stage.values(status))
+    assert stage.values(report)['lens'] == 'no CameraInfo yet'
     camera = publisher(robot, 'RELIABLE', 'VOLATILE')
 
     def known():
@@ -135,3 +131,5 @@ def test_the_node_listens_only_where_views_are_verified(start, depot, stage):
                 if stage.values(status).get('lens') == 'known']
 
     robot.until(known, 'the lens')
+    assert robot.set(verify='off') == []
+    robot.until(lambda: robot.node.count_subscribers('/front/camera_info') == 0, 'silence')

@@ -64,9 +64,13 @@ def test_every_candidate_is_a_row_of_the_cloud(robot):
     assert rows['probability'].sum() <= 1.001
 
 
-def test_the_status_tells_what_the_time_went_for(robot, stage):
+def test_the_status_tells_the_signs_and_what_the_time_went_for(robot, stage):
     status = robot.drive([21])[0]
     values = stage.values(status)
+    assert 0.0 <= float(values['probability']) <= 1.0
+    assert float(values['agreement']) == 0.0
+    assert all(math.isfinite(float(values[sign])) for sign in (
+        'odds', 'margin', 'support', 'fit'))
     spent = sum(float(values[f'{stop}_ms']) for stop in ('decode', 'describe', 'search', 'judge'))
     assert 0.0 < spent <= float(values['latency_ms'])
     assert status.hardware_id == 'camera'
@@ -116,7 +120,7 @@ def test_nan_odometry_is_counted_and_warned_of_once(robot, node, stage):
     for _ in range(5):
         robot.say(math.nan, robot.tick())
     report = robot.diagnosis(
-        'localization', lambda status: stage.values(status)['odometry refused (NaN)'] == '5')
+        'localization', lambda status: stage.values(status)['odometry refused'] == '5')
     assert report.level == b'\x00'
     assert node[0].log.count('odometry was ignored') == 1
     robot.drive([29])
@@ -170,18 +174,27 @@ def test_diagnostics_tell_rates_latency_map_and_model(robot, stage, describer, d
 
 def test_thresholds_change_while_the_node_runs(robot, stage):
     assert robot.drive(range(15, 20))[-1].level == b'\x00'
-    assert robot.set(accept_probability=0.9999999) == []
+    # More than the best of all signs could give.
+    assert robot.set(accept_probability=1.0 - 1e-12) == []
     assert stage.values(robot.drive([20])[0])['reason'] == 'weak'
     assert robot.set(accept_probability=0.95) == []
     assert robot.drive([21])[0].level == b'\x00'
+    assert robot.set(confirm_steps=1000) == []
+    assert stage.values(robot.drive([22])[0])['reason'] == 'unconfirmed'
+    assert robot.set(confirm_steps=2, accept_probability=0.0) == []
+    assert robot.drive([23])[0].level == b'\x00'
 
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [
-    ('accept_probability', 7.0, 'must lie between 0.5 and 1'),
+    ('accept_probability', 7.0, 'must be at least 0 and below 1'),
     ('threads', 3, 'threads cannot be set while the node is configured'),
     ('map', 'elsewhere', 'call ~/load_map'),
     ('cameras', ['front'], 'cameras cannot be set'),
     ('sharpness', 9.0, 'need the map to be loaded again'),
+    ('memory_steps', 20.0, 'need the map to be loaded again'),
+    ('step_each_frame', True, 'need the map to be loaded again'),
+    ('verify', 'always', 'the map holds no local features'),
+    ('verify', 'sometimes', 'choose one of off, ambiguous, always'),
     ('max_rate_hz', -2.0, 'must not be negative'),
 ])
 def test_what_cannot_change_now_is_refused_with_the_reason(robot, name, value, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from array import array  # the one type that every release takes without a look at each byte
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 import math
 
 from builtin_interfaces.msg import Time
@@ -15,6 +16,7 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from vpr_ros.core import pose as se3
+from vpr_ros.core.confidence import Signs
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.types import Hypothesis, Image as Picture, Outcome, Reason
 
@@ -115,6 +117,7 @@ def status(outcome: Outcome, name: str, timing_ms: Mapping[str, float]) -> Diagn
         'reason': outcome.reason.value,
         'probability': f'{best:.4f}',
         'unknown_probability': f'{outcome.unknown_probability:.4f}',
+        **_signs(outcome),
         'describe_ms': f'{timing.describe_ms:.2f}',
         'search_ms': f'{timing.search_ms:.2f}',
         'judge_ms': f'{timing.judge_ms:.2f}',
@@ -126,6 +129,12 @@ def status(outcome: Outcome, name: str, timing_ms: Mapping[str, float]) -> Diagn
     return DiagnosticStatus(
         level=DiagnosticStatus.OK if accepted else DiagnosticStatus.WARN, name=name,
         message=SENTENCES[outcome.reason], hardware_id=outcome.camera, values=key_values(values))
+
+
+def _signs(outcome: Outcome) -> dict[str, str]:
+    """Return what speaks for the best hypothesis; NaN where there is none."""
+    return {sign.name: 'nan' if outcome.signs is None
+            else f'{getattr(outcome.signs, sign.name):.3f}' for sign in fields(Signs)}
 
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:

@@ -22,6 +22,7 @@ from vpr_ros.ros.messages import stamp_text
 from vpr_ros.ros.node_config import NodeConfig
 from vpr_ros.ros.odometry_input import OdometryInput
 from vpr_ros.ros.outputs import Judged, Outputs
+from vpr_ros.ros.promise import Promise
 from vpr_ros.ros.worker import Arrival
 
 
@@ -40,7 +41,7 @@ class Pipeline:
     """Holds the localizer and the map; while the node is active only its worker comes here."""
 
     def __init__(self, node: LifecycleNode, setup: Setup, place_map: PlaceMap) -> None:
-        """Raise MapError when the map is of another model, or lacks a camera's mount."""
+        """Raise MapError for a map of another model, or one that lacks a mount or features."""
         self.config = setup.config
         self.thresholds = setup.thresholds
         self.describer = setup.describer
@@ -80,7 +81,10 @@ class Pipeline:
     def reconfigure(self, config: NodeConfig, thresholds: LocalizerConfig) -> None:
         """Use other settings from the next frame on. Raises MapError for what cannot change."""
         self.localizer.reconfigure(thresholds)
+        before = self.promise.sentence
         self.config, self.thresholds = config, thresholds
+        if self.promise.sentence != before:
+            self._say_promise()
         self.handoff.reconfigure(config)
 
     def judge(self, arrival: Arrival) -> Outcome | None:
@@ -118,23 +122,45 @@ class Pipeline:
     @property
     def needs_lenses(self) -> bool:
         """Whether the views are verified geometrically, for which the lenses matter."""
-        return bool(getattr(self.thresholds, 'verify', 'off') != 'off')
+        return self.thresholds.verify.is_on
+
+    @property
+    def promise(self) -> Promise:
+        """What the probabilities are worth."""
+        return Promise.of(self.localizer, self.place_map, self.thresholds)
+
+    def lens_of(self, camera: str) -> str:
+        """Return, for `/diagnostics`, where the lens of a camera is known from."""
+        if camera in self.lenses:
+            return 'known'
+        known = any(other.name == camera and other.intrinsics for other in self.place_map.cameras)
+        return 'as in the map' if known else 'no CameraInfo yet'
 
     def use_lens(self, camera: str, lens: Intrinsics) -> None:
         """Use what a CameraInfo says of a camera, from the next frame on."""
         self.lenses[camera] = lens
-        _give_lens(self.localizer, camera, lens)
+        self.localizer.set_intrinsics(camera, lens)
 
     def _take(self, place_map: PlaceMap) -> None:
         localizer = Localizer(self.thresholds, place_map, self.describer, self.setup.cameras)
         for camera, lens in self.lenses.items():
-            _give_lens(localizer, camera, lens)
+            localizer.set_intrinsics(camera, lens)
         self.localizer = localizer
         self.place_map = place_map
         self._node.get_logger().info(
             f'map {place_map.digest[:12]} of {len(place_map)} places in frame '
             f'{place_map.frame_id}; model {self.describer.card.name} '
             f'{self.describer.card.digest[:12]}')
+        self._say_promise()
+
+    def _say_promise(self) -> None:
+        log = self._node.get_logger()
+        promise = self.promise
+        # Two calls: rclpy refuses one place in the code that speaks with two severities.
+        if promise.differing:
+            log.warning(promise.sentence)
+        else:
+            log.info(promise.sentence)
 
     def _remember(self, arrival: Arrival, judged: Judged) -> None:
         self.latest = judged.outcome
@@ -142,9 +168,3 @@ class Pipeline:
         self.judged[arrival.camera] += 1
         self.accepted += judged.outcome.accepted is not None
         self.latencies.add(judged.latency_ms)
-
-
-def _give_lens(localizer: Localizer, camera: str, lens: Intrinsics) -> None:
-    set_intrinsics = getattr(localizer, 'set_intrinsics', None)
-    if set_intrinsics is not None:
-        set_intrinsics(camera, lens)

@@ -111,9 +111,7 @@ class RelocalizerNode(LifecycleNode):
         for name in names:
             self._cameras[name] = CameraInput(self, name, _image_topic(name, names),
                                               self._pipeline.config, self._worker.put)
-        if self._pipeline.needs_lenses:
-            self._lenses = [LensInput(self, name, camera.topics, self._take_lens)
-                            for name, camera in self._cameras.items()]
+        self._listen_to_lenses()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -170,9 +168,7 @@ class RelocalizerNode(LifecycleNode):
             return
         for camera in self._cameras.values():
             camera.close()
-        for lens in self._lenses:
-            lens.close()
-        self._lenses.clear()
+        self._forget_lenses()
         self.destroy_subscription(self._odometry)
         self._worker.stop()
         self._worker = None
@@ -195,6 +191,20 @@ class RelocalizerNode(LifecycleNode):
             self._pipeline.odometry.add(message)
         except FrameError as error:
             self.get_logger().warning(str(error), throttle_duration_sec=10.0)
+
+    def _listen_to_lenses(self) -> None:
+        """Listen to CameraInfo while active and where lenses matter, else not."""
+        assert self._pipeline is not None
+        if not self._pipeline.needs_lenses:
+            self._forget_lenses()
+        elif not self._lenses:
+            self._lenses = [LensInput(self, name, camera.topics, self._take_lens)
+                            for name, camera in self._cameras.items()]
+
+    def _forget_lenses(self) -> None:
+        for lens in self._lenses:
+            lens.close()
+        self._lenses.clear()
 
     def _take_lens(self, camera: str, lens: Intrinsics) -> None:
         """Hand a lens to the localizer, between two images."""
@@ -224,9 +234,14 @@ class RelocalizerNode(LifecycleNode):
         if self._pipeline is None:
             return  # read when the node is configured
         parameters.refuse_frozen(self._pipeline.config, config, changes)
-        self._pipeline.reconfigure(config, thresholds)
+        pipeline = self._pipeline
+        if self._worker is None:
+            pipeline.reconfigure(config, thresholds)
+        else:  # between two images: no frame is judged half by these and half by those
+            self._worker.submit(lambda: pipeline.reconfigure(config, thresholds)).result()
         for camera in self._cameras.values():
             camera.limit(config.max_rate_hz)
+        self._listen_to_lenses()
 
 
 def _image_topic(camera: str, cameras: Sequence[str]) -> str:

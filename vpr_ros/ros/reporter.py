@@ -45,7 +45,8 @@ class Reporter:
         stamp_ns = self._node.get_clock().now().nanoseconds
         self._publisher.publish(DiagnosticArray(
             header=header(stamp_ns, ''),
-            status=[*cameras, self._localization(now_s), *self._handoff(), self._map()]))
+            status=[*cameras, self._localization(now_s), *self._handoff(), self._map(),
+                    self._calibration()]))
 
     def _camera(self, camera: CameraInput, now_s: float) -> DiagnosticStatus:
         trouble = camera.look_after()
@@ -63,7 +64,7 @@ class Reporter:
             **camera.values(),
         }
         if pipeline.needs_lenses:
-            values['lens'] = 'known' if name in pipeline.lenses else 'no CameraInfo yet'
+            values['lens'] = pipeline.lens_of(name)
         return self._status(f'camera {name}', trouble, 'images arrive', values)
 
     def _localization(self, now_s: float) -> DiagnosticStatus:
@@ -78,7 +79,7 @@ class Reporter:
             'latency p95, ms': f'{pipeline.latencies.quantile(0.95):.1f}',
             'odometry received': pipeline.odometry.received,
             'odometry, Hz': self._rate('odometry', pipeline.odometry.received, now_s),
-            'odometry refused (NaN)': pipeline.odometry.refused,
+            'odometry refused': pipeline.odometry.refused,
             'failures': self.failures,
         }
         trouble = f'{self.failures} frames failed; see the log' if self.failures else None
@@ -98,6 +99,10 @@ class Reporter:
             'model': card.name,
             'model digest': card.digest,
         })
+
+    def _calibration(self) -> DiagnosticStatus:
+        promise = self._pipeline.promise
+        return self._status('calibration', None, promise.sentence, promise.values())
 
     def _rate(self, name: str, count: int, now_s: float) -> str:
         return f'{self._rates.setdefault(name, Rate()).look(count, now_s):.1f}'
