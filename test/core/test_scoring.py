@@ -45,6 +45,7 @@ def test_numbers_agree_with_a_count_by_hand():
     assert report.position_error_m_median == pytest.approx(19.5)
     assert report.first_fix_s == pytest.approx(1.0)
     assert report.latency_ms_p50 == pytest.approx(10.0)
+    assert report.calibration_error == pytest.approx(0.99 - 1 / 3)   # three said .99, one right
     assert report.reasons == {'accepted': 3, 'unknown': 2}
 
 

@@ -46,6 +46,13 @@ class Calibration:
         """Return the calibration as JSON holds it."""
         return {**asdict(self), 'settings': dict(self.settings)}
 
+    def unlike(self, settings: Mapping[str, Any]) -> str:
+        """Return which of the settings are others than those measured with; '' when none is."""
+        return ', '.join(
+            f'{name} is {settings.get(name)}, not {self.settings.get(name)}'
+            for name in sorted({*settings, *self.settings})
+            if settings.get(name) != self.settings.get(name))
+
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Calibration:
         """Return the calibration of a record. Raises MapError for another one."""

@@ -58,7 +58,7 @@ class LocalizerConfig:
     top_k: int = 50                     # matches that are reported
     accept_probability: float = 0.0     # least of a pose; 0: what the map was calibrated for
     ambiguous_probability: float = 0.1  # of the second best, from which on both are doubted
-    confirm_steps: int = 2              # steps for which the best hypothesis must have held
+    confirm_steps: int = 1              # steps for which the best hypothesis must have held
     step_each_frame: bool = False       # pictures were taken at even distances; no odometry
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     belief: BeliefConfig = field(default_factory=BeliefConfig)
@@ -123,15 +123,18 @@ class Localizer:
     @property
     def calibration(self) -> Calibration | None:
         """The calibration in use, or None: the map has none that holds for these settings."""
+        return self._calibration
+
+    @property
+    def unlike_calibration(self) -> str:
+        """Which settings are others than those that the map was calibrated for."""
         stored = self._map.calibration
-        matches = stored is not None and stored.settings == self._config.settings()
-        return stored if matches else None
+        return '' if stored is None else stored.unlike(self._config.settings())
 
     @property
     def threshold(self) -> float:
         """The least probability of an accepted pose."""
-        return (self._config.accept_probability
-                or (self.calibration or Calibration()).threshold)
+        return self._config.accept_probability or (self._calibration or Calibration()).threshold
 
     @property
     def spacing_m(self) -> float:
@@ -189,6 +192,7 @@ class Localizer:
         self._verifier = Verifier(self._map, self._cameras) if config.verify.is_on else None
         self._steps.reach_m = 2.0 * config.cluster.cluster_m
         self._config = config
+        self._calibration = None if self.unlike_calibration else self._map.calibration
 
     def _jumped_back(self, stamp_ns: int) -> bool:
         return self._newest_ns is not None and stamp_ns < self._newest_ns - _RESTART_NS
@@ -221,7 +225,7 @@ class Localizer:
         if not rivals.found:
             return self._outcome(frame, matches, (), Reason.UNKNOWN, None)
         signs = signs_of(rivals, self._belief, evidence, self._config.cluster)
-        confidence = (self.calibration or Calibration()).confidence
+        confidence = (self._calibration or Calibration()).confidence
         probability = confidence.probability(signs)
         reason = self._reason(rivals, signs, probability, self.threshold)
         hypotheses = rivals.hypotheses(frame.stamp_ns, self._map.frame_id, probability)

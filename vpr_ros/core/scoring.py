@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import pose as se3
+from vpr_ros.core.confidence import reliability
 from vpr_ros.core.types import Outcome
 from vpr_ros.errors import VprError
 
@@ -62,6 +63,8 @@ class Report:
     `recall_at_N_of_all` divides by `frames` instead. `accepted`: frames that got a pose.
     `wrong_fixes`: accepted poses beyond the tolerance. `precision`: right share of the accepted.
     `coverage`: accepted share of `frames_with_match`. Errors are of accepted poses.
+    `calibration_error`: mean gap between the probability of the best hypothesis and how often it
+    is right, over ten bins of probability by their size; of all frames with a hypothesis.
     `first_fix_s`: from the first frame with a match to the first right pose. Latency: from the
     encoded message to the verdict, one frame at a time.
     """
@@ -82,6 +85,7 @@ class Report:
     fixes_off_map: int
     precision: float | None
     coverage: float | None
+    calibration_error: float | None
     position_error_m_median: float | None
     position_error_m_p95: float | None
     heading_error_deg_median: float | None
@@ -110,6 +114,7 @@ def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance
                          in zip(frames, positive, strict=True)], dtype=bool) for n in RECALL_AT}
     accepted = np.array([frame.outcome.accepted is not None for frame in frames], dtype=bool)
     right = np.array([_right(frame, tolerance) for frame in frames], dtype=bool)
+    guessed = [frame for frame in frames if frame.outcome.hypotheses]
     errors = np.array([frame.errors() for frame in frames]).reshape(-1, 2)[accepted]
     latency = np.array([frame.latency_ms for frame in frames])
     recall = {f'recall_at_{n}': _share(hits[n][has_match]) for n in RECALL_AT}
@@ -117,8 +122,9 @@ def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance
     return Report(
         protocol=(f'a place is a positive, and a pose right, within {tolerance.m:g} m and '
                   f'{tolerance.deg:g} deg of the true pose; recall over the frames that have a '
-                  'positive, exact search, one picture at a time; latency from encoded message '
-                  f'to verdict, {through}'),
+                  'positive, exact search, one picture at a time; calibration error: mean gap '
+                  'of ten bins of probability by their size, over the frames with a hypothesis; '
+                  f'latency from encoded message to verdict, {through}'),
         frames=len(frames),
         frames_with_match=int(has_match.sum()),
         frames_without_truth=frames_without_truth,
@@ -129,6 +135,7 @@ def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance
         fixes_off_map=int((accepted & ~has_match).sum()),
         precision=_share(right[accepted]),
         coverage=_share(accepted[has_match]),
+        calibration_error=_calibration_error(guessed, tolerance),
         position_error_m_median=_quantile(errors[:, 0], 0.5),
         position_error_m_p95=_quantile(errors[:, 0], 0.95),
         heading_error_deg_median=_quantile(np.degrees(errors[:, 1]), 0.5),
@@ -147,6 +154,15 @@ def _hit(outcome: Outcome, positive: NDArray[np.bool_], n: int) -> bool:
 def _right(frame: JudgedFrame, tolerance: Tolerance) -> bool:
     pose = frame.outcome.accepted
     return pose is not None and bool(tolerance.holds(pose.pose, frame.truth))
+
+
+def _calibration_error(frames: Sequence[JudgedFrame], tolerance: Tolerance) -> float | None:
+    if not frames:
+        return None
+    best = [frame.outcome.hypotheses[0] for frame in frames]
+    right = tolerance.holds(np.stack([one.pose for one in best]),
+                            np.stack([frame.truth for frame in frames]))
+    return reliability(np.array([one.probability for one in best]), right).error
 
 
 def _share(hits: NDArray[np.bool_]) -> float | None:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -20,6 +21,7 @@ from vpr_ros.bags.recording import Recording
 from vpr_ros.bags.trajectory import BASE_FRAME, read_mount, read_trajectory
 from vpr_ros.bags.wire import IMAGE_TYPES
 from vpr_ros.core import pose as se3
+from vpr_ros.core.calibration import Calibration
 from vpr_ros.core.folder import new_folder, refuse_existing
 from vpr_ros.core.knobs import flat
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
@@ -66,54 +68,8 @@ class QuerySource:
                            self.max_gap_s)
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The report, and every frame behind it."""
-
-    report: Report
-    frames: tuple[JudgedFrame, ...]
-    remarks: tuple[str, ...]   # what was salvaged, and which images could not be decoded
-
-
-def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
-             config: LocalizerConfig, source: QuerySource, tolerance: Tolerance) -> Evaluation:
-    """Return what the localizer says of every image of a recording, and how true that is.
-
-    Frames before the first and after the last true pose are localized too, since the belief
-    lives on them, but not judged. Raises BagError when no image can be judged.
-    """
-    asked = source.filled(place_map)
-    topic = recording.require(asked.image, IMAGE_TYPES)
-    truth = read_trajectory(recording, asked.pose, asked.map_frame, asked.base_frame,
-                            asked.max_gap_s)
-    if truth.frame_id != place_map.frame_id:
-        raise BagError(f'{asked.pose} gives poses in frame {truth.frame_id}, the map is in '
-                       f'{place_map.frame_id}: they cannot be compared; choose another --pose')
-    motion = _Odometry(read_trajectory(recording, asked.odom, None, asked.base_frame,
-                                       asked.max_gap_s) if asked.odom else None)
-    camera = Camera(asked.camera, read_mount(recording, asked.image, asked.base_frame))
-    localizer = Localizer(config, place_map, describer, [camera])
-    count = FrameCount()
-    images = progress(read_images(recording, asked.image, asked.camera, count), topic.count,
-                      'evaluate')
-    answers = [(frame.stamp_ns, decode_ms, *_localized(localizer, motion, frame))
-               for frame, decode_ms in prefetch(_decoded(images, count), _AHEAD)]
-    stamps_ns = np.array([stamp_ns for stamp_ns, *_ in answers], dtype=np.int64)
-    poses, inside = poses_at(truth, stamps_ns, asked.max_gap_s, asked.pose)
-    frames = [JudgedFrame(outcome, pose, decode_ms + localize_ms)
-              for (_, decode_ms, outcome, localize_ms), pose, known
-              in zip(answers, poses, inside, strict=True) if known]
-    without_truth = len(answers) - len(frames)
-    if not frames:
-        raise BagError(_nothing(asked.image, asked.pose, without_truth, count))
-    report = score(frames, localizer.poses_seen_by(asked.camera), tolerance, without_truth,
-                   count.skipped)
-    remarks = (*salvaged(recording), *((str(count),) if count.skipped else ()))
-    return Evaluation(report, tuple(frames), remarks)
-
-
-class _Odometry:
-    """A trajectory fed to the same buffer as on the robot, as far as time has come."""
+class Motion:
+    """Odometry fed to the same buffer as on the robot, as far as time has come."""
 
     def __init__(self, trajectory: Trajectory | None) -> None:
         self._trajectory = trajectory
@@ -121,6 +77,7 @@ class _Odometry:
         self._next = 0
 
     def at(self, stamp_ns: int) -> se3.Array | None:
+        """Return `odom_from_base` (7,) at a moment, or None; moments do not go back."""
         if self._trajectory is None:
             return None
         stamps_ns = self._trajectory.stamps_ns
@@ -130,6 +87,87 @@ class _Odometry:
         return self._buffer.at(stamp_ns)
 
 
+@dataclass(frozen=True, eq=False)
+class QueryRun:
+    """A recording opened to be asked of a map: `truth` in the map's frame, and its `motion`."""
+
+    recording: Recording
+    asked: QuerySource
+    truth: Trajectory
+    motion: Motion
+    camera: Camera
+    count: FrameCount
+
+    @classmethod
+    def opened(cls, recording: Recording, place_map: PlaceMap, source: QuerySource) -> QueryRun:
+        """Raise BagError when the recording lacks a topic or its poses are in another frame."""
+        asked = source.filled(place_map)
+        recording.require(asked.image, IMAGE_TYPES)
+        truth = read_trajectory(recording, asked.pose, asked.map_frame, asked.base_frame,
+                                asked.max_gap_s)
+        if truth.frame_id != place_map.frame_id:
+            raise BagError(f'{asked.pose} gives poses in frame {truth.frame_id}, the map is in '
+                           f'{place_map.frame_id}: they cannot be compared; choose another '
+                           '--pose')
+        motion = Motion(read_trajectory(recording, asked.odom, None, asked.base_frame,
+                                        asked.max_gap_s) if asked.odom else None)
+        camera = Camera(asked.camera, read_mount(recording, asked.image, asked.base_frame))
+        return cls(recording, asked, truth, motion, camera, FrameCount())
+
+    def frames(self, what: str) -> Iterator[tuple[Frame, float]]:
+        """Yield each frame and the milliseconds that decoding took, which runs ahead."""
+        topic = self.recording.require(self.asked.image, IMAGE_TYPES)
+        images = progress(read_images(self.recording, self.asked.image, self.asked.camera,
+                                      self.count), topic.count, what)
+        return prefetch(_decoded(images, self.count), _AHEAD)
+
+    def truth_at(self, stamps_ns: NDArray[np.int64]) -> tuple[se3.Array, NDArray[np.bool_]]:
+        """Return the true poses (n, 7) at moments, and for which of them they are known."""
+        return poses_at(self.truth, stamps_ns, self.asked.max_gap_s, self.asked.pose)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what was salvaged, and which images could not be decoded."""
+        return (*salvaged(self.recording), *((str(self.count),) if self.count.skipped else ()))
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The report, and every frame behind it."""
+
+    report: Report
+    frames: tuple[JudgedFrame, ...]
+    remarks: tuple[str, ...]   # what a person should know of the recording and the map
+    threshold: float           # least probability of an accepted pose
+    calibration: Calibration | None   # of the map, as far as it was in use
+
+
+def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
+             config: LocalizerConfig, source: QuerySource, tolerance: Tolerance) -> Evaluation:
+    """Return what the localizer says of every image of a recording, and how true that is.
+
+    Frames before the first and after the last true pose are localized too, since the belief
+    lives on them, but not judged. Raises BagError when no image can be judged.
+    """
+    run = QueryRun.opened(recording, place_map, source)
+    asked = run.asked
+    localizer = Localizer(config, place_map, describer, [run.camera])
+    answers = [(frame.stamp_ns, decode_ms, *_localized(localizer, run.motion, frame))
+               for frame, decode_ms in run.frames('evaluate')]
+    stamps_ns = np.array([stamp_ns for stamp_ns, *_ in answers], dtype=np.int64)
+    poses, inside = run.truth_at(stamps_ns)
+    frames = [JudgedFrame(outcome, pose, decode_ms + localize_ms)
+              for (_, decode_ms, outcome, localize_ms), pose, known
+              in zip(answers, poses, inside, strict=True) if known]
+    without_truth = len(answers) - len(frames)
+    if not frames:
+        raise BagError(nothing_to_judge(asked, without_truth, run.count))
+    report = score(frames, localizer.poses_seen_by(asked.camera), tolerance, without_truth,
+                   run.count.skipped)
+    return Evaluation(report, tuple(frames), (*run.remarks(), *_of_calibration(localizer, asked,
+                                                                               place_map)),
+                      localizer.threshold, localizer.calibration)
+
+
 def _decoded(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[tuple[Frame, float]]:
     for image in images:
         started = perf_counter()
@@ -137,17 +175,34 @@ def _decoded(images: Iterator[LazyFrame], count: FrameCount) -> Iterator[tuple[F
             yield frame, (perf_counter() - started) * 1e3
 
 
-def _localized(localizer: Localizer, motion: _Odometry, frame: Frame) -> tuple[Outcome, float]:
+def _localized(localizer: Localizer, motion: Motion, frame: Frame) -> tuple[Outcome, float]:
     started = perf_counter()
     outcome = localizer.localize(frame, motion.at)
     return outcome, (perf_counter() - started) * 1e3
 
 
-def _nothing(image: str, pose: str, without_truth: int, count: FrameCount) -> str:
+def nothing_to_judge(asked: QuerySource, without_truth: int, count: FrameCount) -> str:
+    """Return why no frame of a recording can be judged."""
     if without_truth:
-        return (f'none of the {without_truth} images on {image} was taken while {pose} gave '
-                'poses; check that both were recorded at the same time and by the same clock')
-    return f'no image on {image} can be judged: {count}'
+        return (f'none of the {without_truth} images on {asked.image} was taken while '
+                f'{asked.pose} gave poses; check that both were recorded at the same time and by '
+                'the same clock')
+    return f'no image on {asked.image} can be judged: {count}'
+
+
+def _of_calibration(localizer: Localizer, asked: QuerySource, place_map: PlaceMap
+                    ) -> Iterator[str]:
+    """Yield why the probabilities may not be what they say."""
+    stored = place_map.calibration
+    if stored is None:
+        yield ('the map is not calibrated: its probabilities are those of other maps; '
+               'see vpr calibrate')
+    elif localizer.calibration is None:
+        yield f'the calibration of the map is not used: {localizer.unlike_calibration}'
+    elif stored.odometry != bool(asked.odom):
+        yield ('the map was calibrated ' + ('with odometry, and this run gave none'
+               if stored.odometry else 'without odometry, and this run gave some')
+               + ': its probabilities do not hold')
 
 
 def write_evaluation(bags: Sequence[Path], map_path: Path, out: Path, describer: Describer,
@@ -161,7 +216,9 @@ def write_evaluation(bags: Sequence[Path], map_path: Path, out: Path, describer:
     settings = {'bags': [str(bag) for bag in bags], 'map': str(map_path),
                 'map_digest': place_map.digest, 'model': describer.card.name,
                 'model_digest': describer.card.digest, **asdict(source.filled(place_map)),
-                **flat(config), 'tolerance_m': tolerance.m, 'tolerance_deg': tolerance.deg}
+                **flat(config), 'tolerance_m': tolerance.m, 'tolerance_deg': tolerance.deg,
+                'threshold': evaluation.threshold,
+                'calibrated': evaluation.calibration is not None}
     with new_folder(out, force, VprError) as folder:
         (folder / 'report.json').write_text(evaluation.report.to_json())
         (folder / 'settings.json').write_text(json.dumps(settings, indent=2) + '\n')
