@@ -63,7 +63,7 @@ class Steps:
             if last.odom_from_base is None and odom_from_base is not None:
                 self._last = replace(last, odom_from_base=odom_from_base)
             return False
-        best = self.found[0].pose if self.found and self.found[0].probability > 0.5 else None
+        best = self.found[0].pose if self.found else None
         self._held = self._held + 1 if best is not None and self._goes_on(best) else 0
         elapsed_s = min((frame.stamp_ns - last.stamp_ns) * 1e-9, _LONGEST_STEP_S)
         # The same picture after a drive is a camera that hangs: it says nothing new.
