@@ -27,6 +27,7 @@ from vpr_ros.errors import MapError
 _HOT = 0.5             # gain from which on a state is moved by itself, with all its past
 _MOST_HOT = 256        # states that are moved so
 _NEIGHBORS = 8         # states that one state can move to in one step
+_ALONG_RAD = 0.8       # turn within which two states may follow each other
 _LOST = 1.5            # half squared deviations: no state that near, it drove off the map
 _ARRIVED = 1.0         # states this much farther (same unit) than the nearest are not arrived at
 # Places along the map per step of the pictures; a step is about one place.
@@ -212,9 +213,17 @@ def _rounded(places: float) -> int:
 
 
 def _spacing_m(poses: se3.Array, tree: cKDTree) -> float:
-    """Return the usual distance of a place to the next one; 1 m where that says nothing."""
+    """Return the usual distance of a state to the next one; 1 m where that says nothing.
+
+    States at one spot, as two cameras give, and those of another heading, as a rear camera does,
+    are not the next ones.
+    """
     if len(poses) < 2:
         return 1.0
-    distance_m = np.asarray(tree.query(poses[:, :3], k=2)[0])[:, 1]
-    apart = distance_m[distance_m > 1e-3]
-    return float(np.median(apart)) if len(apart) else 1.0
+    near = tree.query(poses[:, :3], k=min(_NEIGHBORS, len(poses)))
+    distance_m, neighbor = np.asarray(near[0]), np.asarray(near[1])
+    turn_rad = se3.angle_rad(poses[:, None, :], poses[neighbor])
+    next_m = np.where((distance_m > 1e-3) & (turn_rad < _ALONG_RAD), distance_m, np.inf)
+    apart_m = next_m.min(axis=1)
+    apart_m = apart_m[np.isfinite(apart_m)]
+    return float(np.median(apart_m)) if len(apart_m) else 1.0

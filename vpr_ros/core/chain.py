@@ -25,7 +25,7 @@ def successors(place_map: PlaceMap, viewpoints: Viewpoints) -> States:
     the other way (a rear camera at a place that a front camera saw) is passed in reverse.
     """
     after = np.full(len(viewpoints.poses), NONE, dtype=np.int64)
-    first, second = _links(place_map)
+    first, second = links(place_map)
     if not len(first):
         return after
     step = place_map.poses[second, :3] - place_map.poses[first, :3]
@@ -52,7 +52,7 @@ def predecessors(after: States) -> States:
     return before
 
 
-def _links(place_map: PlaceMap) -> tuple[States, States]:
+def links(place_map: PlaceMap) -> tuple[States, States]:
     """Return the rows that one camera saw one after the other in one session."""
     order = np.lexsort((place_map.stamps_ns, place_map.camera_of, place_map.session_of))
     first, second = order[:-1], order[1:]
