@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vpr_ros.core import pose as se3
 from vpr_ros.core.belief import Belief, BeliefConfig
 from vpr_ros.core.calibration import Calibration
-from vpr_ros.core.chain import successors
+from vpr_ros.core.chain import links, successors
 from vpr_ros.core.clusters import Cluster, ClusterConfig, clusters
 from vpr_ros.core.confidence import Signs
 from vpr_ros.core.contrast import Contrast, DriveMean
@@ -170,7 +170,7 @@ class Localizer:
         matches = self._index.search(descriptor, self._config.top_k)
         searched = perf_counter()
         # 3. Remember: weigh all places by where the robot can have come from.
-        odom_from_base = odometry(frame.stamp_ns)
+        odom_from_base = _sound(odometry(frame.stamp_ns))
         asked = perf_counter()
         evidence = self._remember(frame, descriptor, odom_from_base)
         # 4. Doubt: only a hypothesis that has earned it leaves as a pose.
@@ -277,8 +277,19 @@ class Localizer:
 
 def _neighbor_similarity(place_map: PlaceMap) -> float:
     """Return how alike one place and the next usually look (cosine), the median over the map."""
-    rows = np.asarray(place_map.descriptors)
-    if len(rows) < 2:
+    first, second = links(place_map)
+    if not len(first):
         return 1.0
-    sample = np.linspace(0, len(rows) - 2, min(len(rows) - 1, 1000)).astype(int)
-    return float(np.median(np.sum(rows[sample] * rows[sample + 1], axis=1)))
+    sample = np.linspace(0, len(first) - 1, min(len(first), 1000)).astype(int)
+    rows = place_map.descriptors
+    return float(np.median(np.sum(rows[first[sample]] * rows[second[sample]], axis=1)))
+
+
+def _sound(odom_from_base: se3.Array | None) -> se3.Array | None:
+    """Return the pose; one that is NaN or no pose at all is taken for silence."""
+    if odom_from_base is None:
+        return None
+    try:
+        return se3.checked(odom_from_base)
+    except ValueError:
+        return None
