@@ -142,6 +142,13 @@ class Process:
             time.sleep(0.02)
         return self._process.poll() is None
 
+    def said(self, text):
+        """Wait for something in the log."""
+        end = time.monotonic() + LIMIT_S
+        while text not in self.log:
+            assert time.monotonic() < end, f'{text!r} is not said: {self.log}'
+            time.sleep(0.02)
+
     def close(self):
         if self._process.poll() is None:
             self._process.kill()

@@ -80,8 +80,8 @@ class Pipeline:
 
     def reconfigure(self, config: NodeConfig, thresholds: LocalizerConfig) -> None:
         """Use other settings from the next frame on. Raises MapError for what cannot change."""
-        self.localizer.reconfigure(thresholds)
         before = self.promise.sentence
+        self.localizer.reconfigure(thresholds)
         self.config, self.thresholds = config, thresholds
         if self.promise.sentence != before:
             self._say_promise()
@@ -127,7 +127,7 @@ class Pipeline:
     @property
     def promise(self) -> Promise:
         """What the probabilities are worth."""
-        return Promise.of(self.localizer, self.place_map, self.thresholds)
+        return Promise.of(self.localizer, self.place_map, self.thresholds.accept_probability)
 
     def lens_of(self, camera: str) -> str:
         """Return, for `/diagnostics`, where the lens of a camera is known from."""
@@ -157,7 +157,7 @@ class Pipeline:
         log = self._node.get_logger()
         promise = self.promise
         # Two calls: rclpy refuses one place in the code that speaks with two severities.
-        if promise.differing:
+        if promise.unlike:
             log.warning(promise.sentence)
         else:
             log.info(promise.sentence)

@@ -7,70 +7,71 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vpr_ros.core.calibration import Calibration
-from vpr_ros.core.localizer import Localizer, LocalizerConfig
+from vpr_ros.core.localizer import Localizer
 from vpr_ros.core.place_map import PlaceMap
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
 class Promise:
-    """The calibration stored with a map, if any, and whether it holds for `config`."""
+    """The calibration stored with a map, or None, and what becomes of it.
+
+    `unlike` says which settings are others than those it was measured with. A pose has to be as
+    probable as `threshold`, which is `chosen` when accept_probability overrules the calibration.
+    """
 
     stored: Calibration | None
-    holds: bool
-    config: LocalizerConfig
+    unlike: str
+    threshold: float
+    chosen: bool
 
     @classmethod
-    def of(cls, localizer: Localizer, place_map: PlaceMap, config: LocalizerConfig) -> Promise:
-        """Return what a localizer promises, which has that map and those settings."""
-        return cls(place_map.calibration, localizer.calibration is not None, config)
-
-    @property
-    def threshold(self) -> float:
-        """The least probability of an accepted pose."""
-        calibration = self.stored if self.stored is not None and self.holds else Calibration()
-        return self.config.accept_probability or calibration.threshold
-
-    @property
-    def differing(self) -> tuple[str, ...]:
-        """The settings by which now differs from the calibration, each with both values."""
-        if self.stored is None:
-            return ()
-        then, now = self.stored.settings, self.config.settings()
-        return tuple(f'{name} (calibrated at {then.get(name, "nothing")}, now '
-                     f'{now.get(name, "nothing")})' for name in sorted({*then, *now})
-                     if then.get(name, _ABSENT) != now.get(name, _ABSENT))
+    def of(cls, localizer: Localizer, place_map: PlaceMap, accept_probability: float) -> Promise:
+        """Return what a localizer with that map and that knob promises."""
+        return cls(place_map.calibration, localizer.unlike_calibration, localizer.threshold,
+                   accept_probability > 0.0)
 
     @property
     def sentence(self) -> str:
-        """What a log says."""
+        """What it comes to."""
+        needed = f'a pose has to be {self.threshold:.3g} probable'
         if self.stored is None:
-            return (f'the map is not calibrated, so probabilities are a guess: run vpr calibrate; '
-                    f'until then a pose has to be {self.threshold:.3g} probable')
-        if not self.holds:
+            return ('the map is not calibrated, so probabilities are a guess: run vpr calibrate; '
+                    f'until then {needed}')
+        if self.unlike:
             return ('the map was calibrated for other settings, so probabilities are a guess: '
-                    f'{", ".join(self.differing)}; set these back, or run vpr calibrate again')
-        if self.config.accept_probability:
-            return (f'accept_probability {self.threshold:.3g} overrules the threshold '
-                    f'{self.stored.threshold:.3g} that the map was calibrated for, and the '
-                    f'promised precision of {self.stored.precision:g} with it; 0 gives it back')
-        return (f'the map is calibrated for a precision of {self.stored.precision:g}: a pose has '
-                f'to be {self.threshold:.3g} probable; measured on {self.stored.source}')
+                    f'{self.unlike}; set that back, or run vpr calibrate again; until then '
+                    f'{needed}')
+        if self.chosen:
+            return (f'accept_probability is set, so {needed}, whatever the map was calibrated '
+                    f'for ({self.stored.threshold:.3g}, for a precision of '
+                    f'{self.stored.precision:g}); 0.0 gives that back')
+        return (f'the map is calibrated for a precision of {self.stored.precision:g}: {needed}; '
+                f'measured on {self.stored.source}')
+
+    def sentence_with(self, odometry: bool) -> str:
+        """Return the sentence for while odometry flows, or does not."""
+        stored = self.stored
+        if stored is None or self.unlike or stored.odometry is odometry:
+            return self.sentence
+        there, here = ('with', 'none comes') if stored.odometry else ('without', 'there is some')
+        return f'{self.sentence}; but that was {there} odometry, and {here} now'
 
     def values(self) -> Mapping[str, object]:
         """Return what stands beside the sentence in `/diagnostics`."""
+        stored = self.stored
         values: dict[str, object] = {
-            'calibrated': 'no' if self.stored is None else 'yes' if self.holds
-            else 'for other settings',
+            'calibrated': 'no' if stored is None else 'for other settings' if self.unlike
+            else 'yes',
             'threshold': f'{self.threshold:.4f}',
-            'threshold from': 'accept_probability' if self.config.accept_probability
-            else 'the calibration' if self.holds else 'the default'}
-        if self.stored is None:
+            'threshold from': 'accept_probability' if self.chosen
+            else 'the default' if stored is None or self.unlike else 'the calibration'}
+        if stored is None:
             return values
-        return {**values, 'precision promised': self.stored.precision,
-                'measured on': self.stored.source,
-                'frames accepted': self.stored.accepted, 'of them wrong': self.stored.wrong,
-                'coverage': f'{self.stored.coverage:.3f}',
-                'calibration error': f'{self.stored.reliability.error:.3f}',
-                'other settings': ', '.join(self.differing) or 'none'}
+        return {**values,
+                'other settings': self.unlike or 'none',
+                'precision promised': f'{stored.precision:g}',
+                'measured on': stored.source,
+                'measured with odometry': 'yes' if stored.odometry else 'no',
+                'accepted there': stored.accepted, 'of them wrong': stored.wrong,
+                'coverage there': f'{stored.coverage:.3f}',
+                'calibration error there': f'{stored.reliability.error:.3f}'}

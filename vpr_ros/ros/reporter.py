@@ -101,8 +101,8 @@ class Reporter:
         })
 
     def _calibration(self) -> DiagnosticStatus:
-        promise = self._pipeline.promise
-        return self._status('calibration', None, promise.sentence, promise.values())
+        promise, flows = self._pipeline.promise, self._pipeline.odometry.flows
+        return self._status('calibration', None, promise.sentence_with(flows), promise.values())
 
     def _rate(self, name: str, count: int, now_s: float) -> str:
         return f'{self._rates.setdefault(name, Rate()).look(count, now_s):.1f}'
