@@ -77,7 +77,9 @@ class Rivals:
             return replace(self, view=views[0])  # geometry cannot tell them apart
         confirmed = views[best].inliers >= config.verify_inliers
         losers = tuple(self.found[i] for i in range(len(views)) if i != best)
-        first = self.found[best]
+        # What spoke for the excluded has looked the same all along: it speaks for this one.
+        first = replace(self.found[best], probability=self.found[best].probability
+                        + sum(loser.probability for loser in losers))
         turn_rad = views[best].heading_rad
         if confirmed and turn_rad is not None:
             first = _turned(first, yaws_rad[best] + turn_rad)
@@ -98,7 +100,7 @@ def signs_of(rivals: Rivals, belief: Belief, evidence: NDArray[np.float64],
              config: ClusterConfig) -> Signs:
     """Return what speaks for the best of the rivals; `evidence` (M,) is of the last picture."""
     best = rivals.found[0]
-    against = 1.0 - best.probability - sum(c.probability for c in rivals.ruled_out)
+    against = 1.0 - best.probability
     gain = belief.gain
     elsewhere = se3.distance_m(belief.poses, best.pose) > _ELSEWHERE * config.cluster_m
     elsewhere |= se3.angle_rad(belief.poses, best.pose) > _ELSEWHERE * config.cluster_rad
