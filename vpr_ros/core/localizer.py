@@ -222,6 +222,7 @@ class Localizer:
         rivals = Rivals(found)
         if self._verifier is not None:
             rivals = self._verified(frame, rivals, evidence)
+            self._steps.found = rivals.found
         if not rivals.found:
             return self._outcome(frame, matches, (), Reason.UNKNOWN, None)
         signs = signs_of(rivals, self._belief, evidence, self._config.cluster)
