@@ -35,7 +35,7 @@ class Contrast:
         sample = np.asarray(descriptors[::-(-len(descriptors) // _SAMPLE)], dtype=np.float64)
         self.mean: Vector = sample.mean(axis=0).astype(np.float32)
         variance, directions = _principal(sample - sample.mean(axis=0))
-        floor = _SHRINKAGE * max(float(variance.mean()), 1e-9)
+        floor = _SHRINKAGE * max(float(variance.sum()) / max(len(variance), 1), 1e-9)
         kept = slice(0, _RANK)
         self._directions = directions[kept].astype(np.float32)
         self._scale = np.sqrt(floor / (variance[kept] + floor)).astype(np.float32)
