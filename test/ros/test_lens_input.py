@@ -133,3 +133,19 @@ def test_the_node_listens_only_where_views_are_verified(start, stage, describer,
     robot.until(known, 'the lens')
     assert robot.set(verify='off') == []
     robot.until(lambda: robot.node.count_subscribers('/front/camera_info') == 0, 'silence')
+
+
+def test_with_verify_always_poses_are_confirmed_by_corners(start, stage, describer, tmp_path):
+    stage.place_map(describer, features=True).save(tmp_path / 'corners.map')
+    _, robot = start({'map': tmp_path / 'corners.map', 'verify': 'always'})
+    robot.ready()
+    last = stage.values(robot.drive(range(5, 15))[-1])
+    assert last['reason'] == 'accepted'
+    assert float(last['agreement']) > 3.0   # exp(3) - 1 = 19 corners
+    # More corners than any picture has.
+    assert robot.set(verify_inliers=10_000) == []
+    assert stage.values(robot.drive([15])[0])['reason'] == 'unverified'
+    assert not [pose for pose in robot.heard['pose']
+                if stage.stamp_ns_of(pose) == robot.now_ns]
+    assert robot.set(verify='off') == []
+    assert stage.values(robot.drive([16])[0])['reason'] == 'accepted'

@@ -123,6 +123,9 @@ def test_doctor_says_what_works(model):
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'onnxruntime' in done.stdout
     assert 'tiny' in done.stdout
+    for line in ('tf2_ros', 'tf2_msgs'):  # neither is needed, so neither spoils the verdict
+        assert line in done.stdout
+    assert 'mounts_from_tf' in done.stdout
     broken = vpr('doctor', '--model', model.parent)
     assert broken.returncode == 1
     assert 'card.json' in broken.stdout

@@ -19,7 +19,7 @@ from vpr_ros.errors import VprError
 
 _MOUNT = 'base_from_camera'
 _KINDS = {bool: 'true or false', int: 'a whole number', float: 'a number with a decimal point',
-          str: 'text', tuple: 'a list of names'}
+          str: 'text, in quotation marks if need be', tuple: 'a list of names'}
 
 
 Config = TypeVar('Config')

@@ -55,6 +55,10 @@ _MODULES = (
     ('launch_ros', 'starts the node by ros2 launch', False, 'comes with ROS 2 from apt'),
     ('cv_bridge', 'can decode images instead of our own decoder', False,
      'comes with ROS 2 from apt; not needed'),
+    ('tf2_ros', 'lets the node ask /tf for the mounts of cameras (mounts_from_tf)', False,
+     'comes with ROS 2 from apt (ros-<distro>-tf2-ros-py); base_from_camera does without'),
+    ('tf2_msgs', 'lets the node publish map -> odom (publish_tf)', False,
+     'comes with ROS 2 from apt; needed for that only'),
     ('torch', 'imports and trains networks; the robot does not need it', False,
      'pip install torch==2.13.0'),
 )
