@@ -52,15 +52,15 @@ class Signs:
 class Confidence:
     """A logistic model (Platt, 1999) of a hypothesis being right, over `Signs`.
 
-    The defaults were fitted by `bench/belief.py --fit` on procedural buildings: they are a start
+    The defaults were fitted by `bench/worlds.py --fit` on procedural buildings: they are a start
     for a map of which nothing was measured. `vpr calibrate` fits those of a map.
     """
 
-    bias: float = -5.5
-    odds: float = 0.0
-    margin: float = 0.3
-    support: float = 16.0
-    fit: float = 0.6
+    bias: float = -4.9
+    odds: float = 0.08
+    margin: float = 0.26
+    support: float = 8.8
+    fit: float = 0.79
     agreement: float = 0.0
 
     def __post_init__(self) -> None:
