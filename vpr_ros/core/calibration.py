@@ -95,18 +95,20 @@ def threshold_for(probability: Values, right: Flags, precision: float,
     count = np.arange(1, len(order) + 1)
     bound = precision_bound(count, wrong)
     last = np.append(np.diff(probability[order]) < 0.0, True)  # equals stand or fall together
-    kept = np.flatnonzero((bound >= precision) & last
-                          & (probability[order] >= least))
+    eligible = last & (probability[order] >= least)
+    kept = np.flatnonzero(eligible & (bound >= precision))
     if len(kept):
         return float(probability[order][kept[-1]])
     sure = probability >= least
     errors = int((sure & ~right).sum())
     needed = _frames_needed(precision, errors) - int(sure.sum())
+    most = math.floor(1000.0 * float(np.max(bound, where=eligible, initial=0.0))) / 1000.0
     raise MapError(
         f'these runs cannot show a precision of {precision:g}: of {int(sure.sum())} frames at '
         f'or above a probability of {least:g}, {errors} were wrong; it needs '
         + (f'{needed} more confirmed frames without a further error'
-           if needed > 0 else 'a better separation') + ', or a lower precision')
+           if needed > 0 else 'a better separation') + ', or a lower precision'
+        + (f' (they show {most:g})' if most >= 0.5 else ''))
 
 
 def _frames_needed(precision: float, errors: int) -> int:

@@ -44,6 +44,11 @@ def stretches(count: int, parts: int = STRETCHES) -> tuple[range, ...]:
     return tuple(range(start, stop) for start, stop in pairwise(edges))
 
 
+def stretch_of(row: int, cuts: Sequence[range]) -> int:
+    """Return in which stretch a row lies."""
+    return next(number for number, cut in enumerate(cuts) if row in cut)
+
+
 def apart(poses: se3.Array, spacing_m: float) -> Flags:
     """Return which poses (n, 7) of a run count: where it has moved since the last that does."""
     counts = np.zeros(len(poses), dtype=bool)

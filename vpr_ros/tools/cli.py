@@ -19,7 +19,8 @@ from vpr_ros.errors import VprError
 from vpr_ros.tools.model_commands import model_app
 
 app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
-          'recognition: build maps from bags, evaluate them, see what this computer can do.')
+          'recognition: build maps from bags, evaluate and calibrate them, see what this computer '
+          'can do.')
 map_app = App(name='map', help='Build a map from bags, or look at one.')
 app.command(map_app)
 app.command(model_app)
@@ -164,7 +165,98 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
     for remark in evaluation.remarks:
         console.print(remark, style='yellow')
     print_report(evaluation.report, console)
+    console.print(f'accepted from a probability of {evaluation.threshold:.4f}'
+                  + ('' if evaluation.calibration is None else
+                     f', the calibration of the map by {evaluation.calibration.source}'),
+                  highlight=False)
     console.print(f'report written: {out}', highlight=False)
+
+
+@app.command
+def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
+                  consume_multiple=True, negative=())] = None,
+              precision: float | None = None, image: str = '', pose: str = '', odom: str = '',
+              map_odometry: Annotated[bool, _NO] = False, camera: str = '',
+              model: Path | None = None, tolerance_m: float | None = None,
+              tolerance_deg: float | None = None, params: Path | None = None,
+              out: Path | None = None, base_frame: str | None = None,
+              map_frame: str | None = None, max_gap_s: float | None = None, threads: int = 0,
+              salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
+    """Measure how probable a pose is on a map, and from when on to believe one.
+
+    What is found is stored in the map. Without --query the map is asked for its own places, which
+    is optimistic.
+
+    Parameters
+    ----------
+    map
+        Folder of the map.
+    query
+        Bags of another run with poses, better of another day.
+    precision
+        Share of the accepted poses that shall be right (default 0.99).
+    image
+        Image topic of the run; left out: the one that the map was built from.
+    pose
+        Source of the true poses of the run; left out: as for the map.
+    odom
+        Odometry topic of the run; left out: none. As the robot will have it.
+    map_odometry
+        Without --query: let the poses of the map stand for odometry.
+    camera
+        Name of the camera; left out: the map's only one.
+    model
+        Model folder; left out: the network that ships with this package.
+    tolerance_m
+        A pose is right within this distance (default 2.0).
+    tolerance_deg
+        And within this angle (default 45).
+    params
+        YAML file with the node's parameters, for which the calibration will hold.
+    out
+        Folder for calibration.json and reliability.png; left out: neither.
+    base_frame
+        Frame of the robot in /tf (default base_link).
+    map_frame
+        Frame of the map in /tf (default: the root of the tree).
+    max_gap_s
+        Longest gap in the true poses that may be bridged (default 1.0).
+    threads
+        Threads of the network; 0 leaves it to the engine.
+    salvage
+        Read a bag that was cut short as far as it goes.
+    force
+        Replace an existing folder --out.
+    """
+    from vpr_ros.core.place_map import PlaceMap
+    from vpr_ros.core.scoring import Tolerance
+    from vpr_ros.nets.model_folder import load_describer
+    from vpr_ros.tools.calibrate import calibrate_map, Target
+    from vpr_ros.tools.evaluate_bags import QuerySource
+    from vpr_ros.tools.params_file import read_config
+    from vpr_ros.tools.print_calibration import calibration_lines, next_step
+    if not query and (given := [flag for flag, value in (
+            ('--image', image), ('--pose', pose), ('--odom', odom), ('--camera', camera),
+            ('--model', model)) if value]):
+        raise VprError(f'{" and ".join(given)}: of which run? Give its bags with --query')
+    if query and map_odometry:
+        raise VprError('--map-odometry is for a map by itself; with --query, give --odom')
+    target = Target(**_given(precision=precision, config=read_config(params),
+                             tolerance=Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))))
+    source = QuerySource(**_given(image=image, pose=pose, odom=odom, camera=camera,
+                                  base_frame=base_frame, map_frame=map_frame,
+                                  max_gap_s=max_gap_s))
+    calibrated = calibrate_map(map, query or [], load_describer(model, threads) if query else None,
+                               source, target, map_odometry, out, salvage, force)
+    console = Console()
+    for remark in calibrated.remarks:
+        console.print(remark, style='yellow')
+    for line in calibration_lines(calibrated):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f'protocol: {calibrated.protocol}', style='dim')
+    console.print(f'stored in {map}; next:\n  '
+                  f'{next_step(map, PlaceMap.load(map), camera, odom, params)}',
+                  highlight=False, soft_wrap=True)
 
 
 @app.command

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from vpr_ros.core.calibration import Calibration
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.tools.print_calibration import summary_of
 
 
 def map_record(path: Path) -> dict[str, Any]:
@@ -38,6 +40,8 @@ def map_record(path: Path) -> dict[str, Any]:
         'model': place_map.card.name,
         'model_digest': place_map.card.digest,
         'descriptor_dim': place_map.card.dim,
+        'calibration': None if place_map.calibration is None
+        else _calibration(place_map.calibration),
         'size_bytes': sum(file.stat().st_size for file in path.iterdir()),
     }
 
@@ -46,5 +50,14 @@ def map_table(record: dict[str, Any]) -> Table:
     """Return the record as a table."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in record.items():
+        if name == 'calibration':
+            value = 'none; see vpr calibrate' if value is None else value['summary']
         table.add_row(name, ', '.join(map(str, value)) if isinstance(value, list) else str(value))
     return table
+
+
+def _calibration(stored: Calibration) -> dict[str, Any]:
+    return {'precision': stored.precision, 'threshold': stored.threshold,
+            'coverage': stored.coverage, 'accepted': stored.accepted, 'wrong': stored.wrong,
+            'calibration_error': stored.reliability.error, 'odometry': stored.odometry,
+            'source': stored.source, 'summary': summary_of(stored)}
