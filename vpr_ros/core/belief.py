@@ -24,7 +24,7 @@ from vpr_ros.core import pose as se3
 from vpr_ros.core.chain import NONE, predecessors, States
 from vpr_ros.errors import MapError
 
-_HOT = 0.5             # gain from which on a state is moved by itself, with all its past
+_HOT = 0.5             # gain above the usual from which on a state is moved, with all its past
 _MOST_HOT = 256        # states that are moved so
 _NEIGHBORS = 8         # states that one state can move to in one step
 _ALONG_RAD = 0.8       # turn within which two states may follow each other
@@ -143,8 +143,10 @@ class Belief:
         """
         gain, support = self.gain, self.support
         hot = np.argpartition(-gain, min(_MOST_HOT, len(gain)) - 1)[:_MOST_HOT]
-        hot = hot[gain[hot] > _HOT]
-        moved, moved_support = np.minimum(gain, _HOT), np.where(gain > _HOT, 0.0, support)
+        # Off the map all states come to speak against themselves: one is hot beside the others.
+        usual = min(float(np.median(gain)), 0.0) + _HOT
+        hot = hot[gain[hot] > usual]
+        moved, moved_support = np.minimum(gain, usual), np.where(gain > usual, 0.0, support)
         if len(hot):
             source, target = self._arrivals(hot, before_from_now)
             order = np.argsort(gain[source], kind='stable')  # the best is written last
