@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from itertools import pairwise
+
 from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
@@ -289,7 +291,7 @@ def test_a_robot_driven_round_a_ring_is_followed_past_its_beginning():
     count = len(ring)
     belief = Belief(CONFIG, ring, chain(count))
     states = [state % count for state in range(count - 6, count + 6)]
-    for before, state in zip(states, states[1:], strict=False):
+    for before, state in pairwise(states):
         look(belief, before)
         belief.move(se3.compose(se3.inverse(ring[before]), ring[state]), 1.0)
     assert np.argmax(belief.probabilities) == states[-1]

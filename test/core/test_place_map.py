@@ -12,9 +12,12 @@ from hypothesis import given, HealthCheck, settings, strategies as st
 import numpy as np
 import pytest
 
+from vpr_ros.core.calibration import Calibration
+from vpr_ros.core.confidence import Confidence, Reliability
 from vpr_ros.core.folder import seal
 from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.local_features import FeatureConfig, FeatureKind, Features
+from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.errors import MapError
@@ -224,3 +227,46 @@ def test_the_lens_comes_back(corridor, tmp_path):
     replace(corridor, cameras=(replace(corridor.cameras[0], intrinsics=lens),)).save(
         tmp_path / 'c.map')
     assert PlaceMap.load(tmp_path / 'c.map').cameras[0].intrinsics == lens
+
+
+def resealed(saved, **changes):
+    """Change the record of a saved map as another version would have written it."""
+    record = json.loads((saved / 'map.json').read_text())
+    for key in ('digest', 'files'):
+        del record[key]
+    (saved / 'map.json').unlink()
+    (saved / 'map.json').write_text(json.dumps(seal({**record, **changes}, saved)))
+
+
+def test_the_calibration_comes_back(corridor, tmp_path):
+    measured = Calibration(
+        Confidence(-3.0, 0.1, 0.2, 3.0, 0.4, 0.5), 0.93, 0.98, 400, 2, 0.7,
+        Reliability((0, 400), (0.0, 0.97), (0.0, 0.99)), 'a second run', False,
+        LocalizerConfig().settings())
+    replace(corridor, calibration=measured).save(tmp_path / 'c.map')
+    loaded = PlaceMap.load(tmp_path / 'c.map')
+    assert loaded.calibration == measured
+    assert loaded.calibration.settings == LocalizerConfig().settings()
+
+
+def test_a_map_of_which_nothing_was_measured_has_no_calibration(saved):
+    assert PlaceMap.load(saved).calibration is None
+    assert 'calibration' not in json.loads((saved / 'map.json').read_text())
+
+
+@pytest.mark.parametrize('calibration', [None, {}, {'threshold': 0.9},
+                                         {**Calibration().record(), 'confidence': {'bias': 0.0}},
+                                         {**Calibration().record(), 'isotonic': [0.1]}], ids=repr)
+def test_a_calibration_of_another_version_is_refused(saved, calibration):
+    resealed(saved, calibration=calibration)
+    with pytest.raises(MapError, match=r'calibration of the map.*vpr calibrate'):
+        PlaceMap.load(saved)
+
+
+def test_a_calibration_that_was_changed_by_hand_is_noticed(corridor, tmp_path):
+    replace(corridor, calibration=Calibration()).save(tmp_path / 'c.map')
+    record = json.loads((tmp_path / 'c.map' / 'map.json').read_text())
+    record['calibration']['threshold'] = 0.1
+    (tmp_path / 'c.map' / 'map.json').write_text(json.dumps(record))
+    with pytest.raises(MapError, match='damaged'):
+        PlaceMap.load(tmp_path / 'c.map')

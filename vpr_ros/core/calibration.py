@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 import math
 from typing import Any
 
@@ -57,10 +57,16 @@ class Calibration:
     def from_record(cls, record: Mapping[str, Any]) -> Calibration:
         """Return the calibration of a record. Raises MapError for another one."""
         try:
+            if set(record) != {knob.name for knob in fields(cls)}:
+                raise ValueError('it is not of this version')
             bins = record['reliability']
-            return cls(**{**record, 'confidence': Confidence.from_record(record['confidence']),
-                          'reliability': Reliability(*(tuple(bins[name]) for name in
-                                                       ('count', 'said', 'true')))})
+            found = cls(**{**record, 'confidence': Confidence.from_record(record['confidence']),
+                           'reliability': Reliability(*(tuple(bins[name]) for name in
+                                                        ('count', 'said', 'true'))),
+                           'settings': dict(record['settings'])})
+            if not 0.0 <= found.threshold <= 1.0:
+                raise ValueError('its threshold is no probability')
+            return found
         except (KeyError, TypeError, ValueError) as error:
             raise MapError(f'the calibration of the map cannot be read ({error!r}); '
                            'run vpr calibrate again') from error
