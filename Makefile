@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 sum = $(shell cat $(1) requirements/constraints.txt | cksum | cut -d' ' -f1)
 stamp = $(VENV)/stamps/$(1)-$(call sum,requirements/$(1).txt)
 SOURCES := setup.py setup.cfg package.xml $(shell find vpr_ros resource $(wildcard launch config) -type f \
-	-not -name '*.pyc')
+	-not -name '*.pyc' -not -name '.engines.json*')
 PACKAGE := $(VENV)/stamps/package-$(shell cksum $(SOURCES) | cksum | cut -d' ' -f1)
 
 # What a build leaves in the tree; the next one would take stale modules from it.

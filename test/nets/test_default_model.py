@@ -32,7 +32,8 @@ def test_it_is_small_and_says_where_it_comes_from():
 
 def test_engine_and_reference_agree_on_its_trained_weights(pictures):
     from vpr_ros.nets.torch_describer import TorchDescriber
-    engine, reference = load_describer(None, 1), TorchDescriber.load(default_model_folder())
+    engine = load_describer(None, 1, 'onnxruntime')
+    reference = TorchDescriber.load(default_model_folder())
     for count in (1, 3):
         images = pictures(count)
         np.testing.assert_allclose(engine.describe(images), reference.describe(images), atol=1e-4)

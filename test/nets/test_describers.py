@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ], ids=lambda recipe: '-'.join(map(str, recipe.values())))
 def test_engine_and_reference_agree(make_network, pictures, tmp_path, recipe):
     write_model(tmp_path / 'model', *make_network(**recipe))
-    engine, reference = load_describer(tmp_path / 'model', 1), TorchDescriber.load(
-        tmp_path / 'model')
+    engine = load_describer(tmp_path / 'model', 1, 'onnxruntime')
+    reference = TorchDescriber.load(tmp_path / 'model')
     assert engine.card == reference.card
     for count in (1, 3):
         images = pictures(count)
@@ -62,7 +62,7 @@ def test_an_image_that_is_none_is_refused(model_folder, kind):
 
 def test_threads_change_nothing_but_time(model_folder, pictures):
     images = pictures(3)
-    one, two = (load_describer(model_folder, n).describe(images) for n in (1, 2))
+    one, two = (load_describer(model_folder, n, 'onnxruntime').describe(images) for n in (1, 2))
     np.testing.assert_allclose(one, two, atol=1e-6)
     with pytest.raises(ModelError, match='threads must be 0'):
         load_describer(model_folder, -1)

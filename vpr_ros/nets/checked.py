@@ -11,13 +11,15 @@ from vpr_ros.core.card import ModelCard
 from vpr_ros.core.types import Descriptors
 from vpr_ros.errors import ModelError
 
-_UNIT_TOLERANCE = 1e-3
+_UNIT_TOLERANCE = {'fp32': 1e-3}  # a length that was computed in half as many bits is rounder
+_COARSE_TOLERANCE = 2e-2
 
 
-def checked_descriptors(output: Any, count: int, card: ModelCard) -> Descriptors:
+def checked_descriptors(output: Any, count: int, card: ModelCard,
+                        precision: str = 'fp32') -> Descriptors:
     """Return `output` when it is `count` finite unit descriptors as the card says.
 
-    Raises ModelError otherwise.
+    Below fp32 they are brought to unit length once more, in float32.  Raises ModelError otherwise.
     """
     rows = np.asarray(output, np.float32)
     if rows.shape != (count, card.dim):
@@ -27,7 +29,7 @@ def checked_descriptors(output: Any, count: int, card: ModelCard) -> Descriptors
     if not np.isfinite(lengths).all():
         raise ModelError(f'{card.name} gave a descriptor that is not finite; its weights are '
                          'damaged, export it again')
-    if (np.abs(lengths - 1.0) > _UNIT_TOLERANCE).any():
+    if (np.abs(lengths - 1.0) > _UNIT_TOLERANCE.get(precision, _COARSE_TOLERANCE)).any():
         raise ModelError(f'{card.name} gave a descriptor of length {lengths.min():.3g}, '
                          'not 1; export it again')
-    return rows
+    return rows if precision in _UNIT_TOLERANCE else rows / lengths[:, None]

@@ -5,26 +5,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vpr_ros.core.card import ModelCard
-from vpr_ros.core.folder import broken_seal, file_digest
-from vpr_ros.core.types import Describer
+from vpr_ros.core.folder import broken_seal
 from vpr_ros.errors import ModelError
 
+if TYPE_CHECKING:
+    from vpr_ros.nets.engine_describer import EngineDescriber
+
 CARD, WEIGHTS, GRAPH, MANIFEST = 'card.json', 'weights.safetensors', 'model.onnx', 'manifest.json'
+INT8_GRAPH = 'model.int8.onnx'                                # QDQ, where there is one
+OPENVINO_INT8, OPENVINO_BIN = 'openvino_int8.xml', 'openvino_int8.bin'  # alike
 _REMEDY = 'export or copy the model again'
 
 
-def load_describer(folder: Path | None, threads: int = 0) -> Describer:
-    """Return the describer of a model folder, run by ONNX Runtime; torch is not needed.
+def load_describer(folder: Path | None, threads: int = 0, engine: str = 'auto',
+                   precision: str = 'auto') -> EngineDescriber:
+    """Return the describer of a model folder; torch is not needed, unless it is asked for.
 
-    None stands for the default model.  `threads` 0 leaves the number to the engine.
-    Raises ModelError when the folder is absent, incomplete, damaged, or its graph cannot run.
+    None stands for the default model.  `threads` 0 leaves the number to the engine.  `engine` and
+    `precision` are among `engines.ENGINES` and `engines.PRECISIONS`; auto measures which is the
+    fastest here, once, and never takes a precision that the card was not released with, nor a
+    float one that gives other descriptors.  The describer says what runs as `engine`,
+    `precision` and, in a line, `choice`.
+    Raises ModelError when the folder is absent, incomplete, damaged, or its graph cannot run, and
+    for an engine or precision that is unknown, not installed or not there.
     """
-    from vpr_ros.nets.onnx_describer import OnnxDescriber  # the engine takes a while to import
+    from vpr_ros.nets.engine_choice import choose_describer  # pulls OpenCV in
     folder = default_model_folder() if folder is None else folder
-    card = read_card(folder)
-    return OnnxDescriber(folder / GRAPH, card, threads)
+    return choose_describer(folder, read_card(folder), threads, engine, precision)
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -50,7 +60,7 @@ def read_card(folder: Path) -> ModelCard:
     if unsealed := {CARD, WEIGHTS, GRAPH} - set(manifest['files']):
         raise ModelError(f'{folder / MANIFEST} does not seal {min(unsealed)}; {_REMEDY}')
     card = ModelCard.from_json((folder / CARD).read_text(encoding='utf-8'), str(folder / CARD))
-    if card.digest != file_digest(folder / WEIGHTS):
+    if card.digest != manifest['files'][WEIGHTS]:
         raise ModelError(f'{folder / CARD} is not the card of {WEIGHTS} beside it; {_REMEDY}')
     return card
 

@@ -3,51 +3,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from vpr_ros.core.card import ModelCard
-from vpr_ros.core.types import Descriptors, Image
 from vpr_ros.errors import ModelError
-from vpr_ros.nets.checked import checked_descriptors
+from vpr_ros.nets.engine_describer import EngineDescriber
 from vpr_ros.nets.model_folder import read_card, WEIGHTS
 from vpr_ros.nets.network import Network, rebuild
-from vpr_ros.nets.preprocess import preprocess
-
-_BATCH = 16
 
 
-class TorchDescriber:
-    """A network in torch; the same interface, card and preprocessing as the engines'."""
+class TorchDescriber(EngineDescriber):
+    """A network in torch: eager fp32 on the CPU, or fp16 by CUDA graphs on a GPU (not run)."""
 
-    def __init__(self, network: Network, card: ModelCard) -> None:
-        self._network = network.eval()
-        self._card = card
+    def __init__(self, network: Network, card: ModelCard, threads: int = 0,
+                 precision: str = 'fp32') -> None:
+        """Take the network; `threads` other than 0 are set for all of torch in this process.
+
+        Raises ModelError for fp16 without CUDA, and for precisions that torch has none of here.
+        """
+        super().__init__(card, 'torch', precision, threads)
+        if precision not in float_precisions():
+            raise ModelError(f'torch runs {" and ".join(float_precisions())} here, not '
+                             f'{precision}; fp16 needs a CUDA device, int8 another engine')
+        if threads:
+            torch.set_num_threads(threads)
+        self._network: Any = network.eval()
+        self._device, self._type = torch.device('cpu'), torch.float32
+        if precision == 'fp16':
+            self._to_cuda()
 
     @classmethod
-    def load(cls, folder: Path) -> TorchDescriber:
+    def load(cls, folder: Path, threads: int = 0, precision: str = 'fp32') -> TorchDescriber:
         """Return the describer of a model folder; raises ModelError."""
         card = read_card(folder)
-        return cls(load_network(folder, card), card)
+        return cls(load_network(folder, card), card, threads, precision)
 
-    @property
-    def card(self) -> ModelCard:
-        """The card of the network that this runs."""
-        return self._card
+    def _run(self, batch: NDArray[np.float32]) -> Any:
+        with torch.inference_mode():
+            images = torch.from_numpy(batch).to(self._device, self._type)
+            return self._network(images).cpu().numpy()
 
-    def describe(self, images: Sequence[Image]) -> Descriptors:
-        """Return one unit descriptor for each image, (B, dim); raises as OnnxDescriber does."""
-        rows = [np.empty((0, self._card.dim), np.float32)]
-        for start in range(0, len(images), _BATCH):
-            batch = preprocess(images[start:start + _BATCH], self._card.preprocessing)
-            with torch.inference_mode():
-                out = self._network(torch.from_numpy(batch)).numpy()
-            rows.append(checked_descriptors(out, len(batch), self._card))
-        return np.concatenate(rows)
+    def _to_cuda(self) -> None:
+        """Compile for CUDA graphs; written from torch's documentation and not run."""
+        self._device, self._type = torch.device('cuda'), torch.float16
+        network = self._network.to(self._device, memory_format=torch.channels_last)
+        network.backbone.half()  # not the aggregator: GeM's power leaves fp16's range
+
+        def described(images: Tensor) -> Any:
+            return network.aggregator(network.backbone(images).float())
+
+        self._network = torch.compile(described, mode='reduce-overhead')
+        self.describe_nothing()
+
+
+def float_precisions() -> tuple[str, ...]:
+    """Return the float precisions that torch runs networks in here, fp32 first."""
+    return ('fp32', 'fp16') if torch.cuda.is_available() else ('fp32',)
 
 
 def load_network(folder: Path, card: ModelCard) -> Network:
