@@ -14,8 +14,12 @@ from scipy.optimize import minimize
 
 from vpr_ros.errors import MapError
 
-_MOST_ODDS = 6.0      # beyond, more of the same evidence makes nothing surer
-_MOST_MARGIN = 20.0
+# Beyond, more of a sign makes nothing surer: how far it reaches is a matter of light and weather,
+# and a calibration on a fair day would not hold on a foul one.
+_MOST_ODDS = 6.0
+_MOST_MARGIN = 12.0
+_MOST_SUPPORT = 0.15
+_MOST_FIT = 2.5
 _MOST_AGREEMENT = 5.0
 _RIDGE = 1e-3         # of the weights of standardized signs, a frame
 _EDGES = np.linspace(0.0, 1.0, 11)
@@ -44,7 +48,8 @@ class Signs:
         """Return (5,): the signs, bounded."""
         return np.array([
             min(max(self.odds, -_MOST_ODDS), _MOST_ODDS),
-            min(max(self.margin, 0.0), _MOST_MARGIN), self.support, self.fit,
+            min(max(self.margin, 0.0), _MOST_MARGIN), min(self.support, _MOST_SUPPORT),
+            min(self.fit, _MOST_FIT),
             min(self.agreement, _MOST_AGREEMENT)])
 
 
@@ -56,11 +61,11 @@ class Confidence:
     for a map of which nothing was measured. `vpr calibrate` fits those of a map.
     """
 
-    bias: float = -4.9
-    odds: float = 0.08
-    margin: float = 0.26
-    support: float = 8.8
-    fit: float = 0.79
+    bias: float = -6.1
+    odds: float = 0.04
+    margin: float = 0.47
+    support: float = 7.2
+    fit: float = 1.29
     agreement: float = 0.0
 
     def __post_init__(self) -> None:
