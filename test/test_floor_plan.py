@@ -30,16 +30,17 @@ MESSAGES = {
 }
 LIBRARIES = {
     'core': {'numpy', 'cv2', 'scipy', 'faiss'},
-    'nets': {'numpy', 'cv2', 'safetensors', 'torch', 'torchvision', 'onnx', 'onnxruntime',
+    'nets': {'numpy', 'cv2', 'scipy', 'safetensors', 'torch', 'torchvision', 'onnx', 'onnxruntime',
              'openvino'},
-    'compress': {'numpy', 'cv2', 'safetensors', 'yaml', 'torch', 'torch_pruning'},
+    'compress': {'numpy', 'cv2', 'safetensors', 'yaml', 'torch', 'torch_pruning', 'onnx',
+                 'onnxruntime', 'openvino', 'nncf'},
     'bags': {'numpy', 'cv2', 'rosbags', 'mcap', 'lz4', 'zstandard'},
     'datasets': {'numpy', 'cv2', 'scipy'},
     'report': {'numpy', 'cv2', 'matplotlib', 'plotly'},
     'ros': {'numpy', 'cv2', 'rclpy', 'ament_index_python', 'cv_bridge', 'tf2_ros', *MESSAGES},
     'tools': {'numpy', 'cv2', 'cyclopts', 'rich', 'yaml'},
 }
-IN_ONE_FILE = {'faiss', 'onnxruntime', 'openvino', 'torch_pruning', 'torchvision'}
+IN_ONE_FILE = {'faiss', 'nncf', 'onnxruntime', 'openvino', 'torch_pruning', 'torchvision'}
 NEWER_THAN_PYTHON_3_10 = {'tomllib'}
 
 
@@ -90,9 +91,10 @@ def breaches(package: Path) -> list[str]:
         for line, name in imported(tree):
             if wrong := breach(room, name):
                 found.append(f'{where}:{line}: {wrong}')
-            users[name.split('.')[0]].add(str(where))
-    found += [f'{", ".join(sorted(users[name]))}: {name} belongs in one file'
-              for name in sorted(IN_ONE_FILE) if len(users[name]) > 1]
+            users[room, name.split('.')[0]].add(str(where))
+    found += [f'{", ".join(sorted(files))}: {name} belongs in one file of a room'
+              for (_, name), files in sorted(users.items(), key=str)
+              if name in IN_ONE_FILE and len(files) > 1]
     return found
 
 
@@ -140,7 +142,7 @@ def test_a_second_user_of_a_wrapped_library_is_found(tmp_path):
     (tmp_path / 'core').mkdir()
     for name in ('a', 'b'):
         (tmp_path / 'core' / f'{name}.py').write_text('def f():\n    import faiss')
-    assert breaches(tmp_path) == ['core/a.py, core/b.py: faiss belongs in one file']
+    assert breaches(tmp_path) == ['core/a.py, core/b.py: faiss belongs in one file of a room']
 
 
 def test_a_plain_file_is_no_breach(tmp_path):

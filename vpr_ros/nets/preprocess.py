@@ -26,22 +26,27 @@ def preprocess(images: Sequence[Image], preprocessing: Preprocessing) -> NDArray
     size = (preprocessing.height_px, preprocessing.width_px)
     batch = np.empty((len(images), 3, *size), np.float32)
     # (pixel / scale - mean) / std, as one product and one sum
-    std = np.array(preprocessing.std, np.float32)[:, None, None]
+    std = np.array(preprocessing.std, np.float32)
     gain = 1.0 / (preprocessing.scale * std)
-    offset = -np.array(preprocessing.mean, np.float32)[:, None, None] / std
+    offset = -np.array(preprocessing.mean, np.float32) / std
     for image, out in zip(images, batch, strict=True):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise FrameError(f'an image must be (height, width, 3) uint8 RGB, not '
                              f'{image.shape} {image.dtype}; decode it to RGB first')
-        resized = image if image.shape[:2] == size else _resized(image, size,
-                                                                 preprocessing.resize)
-        np.multiply(resized.transpose(2, 0, 1), gain, out=out)
-        out += offset
+        # Plane by plane: faster than through a transposed view of the picture.
+        for plane, into, times, plus in zip(_planes(image, size, preprocessing.resize), out, gain,
+                                            offset, strict=True):
+            np.multiply(plane, times, out=into)
+            into += plus
     return batch
 
 
-def _resized(image: Image, size: tuple[int, int], resize: Resize,
-             ) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _planes(image: Image, size: tuple[int, int], resize: Resize
+            ) -> Sequence[NDArray[np.uint8] | NDArray[np.float32]]:
+    """Return the three planes of an image at `size`, uint8 or float32 within 0 to 255."""
+    if image.shape[:2] == size:
+        return [np.asarray(plane, np.uint8) for plane in cv2.split(image)]
     if resize in SMOOTH:
-        return resize_smoothly(image, size, resize)
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=_CV2[resize]), np.uint8)
+        return list(resize_smoothly(image, size, resize))
+    resized = cv2.resize(image, size[::-1], interpolation=_CV2[resize])
+    return [np.asarray(plane, np.uint8) for plane in cv2.split(resized)]

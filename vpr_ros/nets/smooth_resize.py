@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,51 +17,49 @@ from vpr_ros.core.types import Image
 Floats = NDArray[np.float32]
 
 
-def _triangle(x: Floats) -> Floats:
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(1.0 - np.abs(x), 0.0)
 
 
-def _cubic(x: Floats) -> Floats:
+def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Keys' cubic convolution, a = -0.5."""
     x = np.abs(x)
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0)).astype(x.dtype)
+    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
 
 
-SMOOTH: dict[Resize, tuple[Callable[[Floats], Floats], float]] = {  # kernel, its radius
-    Resize.SMOOTH_BILINEAR: (_triangle, 1.0), Resize.SMOOTH_BICUBIC: (_cubic, 2.0)}
+_KERNELS: dict[Resize, tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], float]] = {
+    Resize.SMOOTH_BILINEAR: (_triangle, 1.0), Resize.SMOOTH_BICUBIC: (_cubic, 2.0)}  # its radius
+SMOOTH = frozenset(_KERNELS)
 
 
 def resize_smoothly(image: Image, size: tuple[int, int], resize: Resize) -> Floats:
-    """Return `image`, (H, W, 3), at `size` (height, width) as float32 within 0 to 255.
+    """Return `image`, (H, W, 3), as its planes at `size`, (3, height, width), within 0 to 255.
 
     The kernel grows by the factor by which the image shrinks.  Equal to PIL's and to torchvision's
     with antialias=True but for their rounding to whole levels.
     """
-    tall = _along_rows(image, size[0], resize)
-    wide = _along_rows(tall.transpose(1, 0, 2), size[1], resize)
-    return np.clip(wide.transpose(1, 0, 2), 0.0, 255.0)
-
-
-def _along_rows(image: NDArray[np.uint8] | Floats, length: int, resize: Resize) -> Floats:
-    """(N, M, 3) -> (length, M, 3)."""
-    source, weights = _taps(image.shape[0], length, resize)
-    out = np.zeros((length, *image.shape[1:]), np.float32)
-    for rows, share in zip(source, weights, strict=True):
-        out += image[rows] * share[:, None, None]
+    tall, wide = _sums(image.shape[0], size[0], resize), _sums(image.shape[1], size[1], resize)
+    out = np.empty((3, *size), np.float32)
+    for plane, into in zip(cv2.split(image), out, strict=True):
+        # Each pass sums whole rows, so the picture lies on its side for the first.
+        narrow = wide @ cv2.transpose(plane).astype(np.float32)
+        np.clip(tall @ cv2.transpose(narrow), 0.0, 255.0, out=into)
     return out
 
 
 @lru_cache(maxsize=32)
-def _taps(n_in: int, n_out: int, resize: Resize) -> tuple[NDArray[np.intp], Floats]:
-    """Return which inputs each output sums, (taps, n_out), and their shares, alike."""
-    kernel, radius = SMOOTH[resize]
+def _sums(n_in: int, n_out: int, resize: Resize) -> Any:
+    """Return which inputs each output sums and their shares, as a sparse (n_out, n_in) matrix."""
+    from scipy.sparse import csr_array  # takes a while, and most cards resize otherwise
+    kernel, radius = _KERNELS[resize]
     scale = max(n_in / n_out, 1.0)
-    center = (np.arange(n_out) + 0.5) * (n_in / n_out)
+    center = (np.arange(n_out)[:, None] + 0.5) * (n_in / n_out)
     first = np.floor(center - radius * scale + 0.5).astype(int)
-    source = first + np.arange(int(np.ceil(2.0 * radius * scale)) + 1)[:, None]
-    shares = kernel(((source + 0.5 - center) / scale).astype(np.float64))
+    source = first + np.arange(int(np.ceil(2.0 * radius * scale)) + 1)
+    shares = kernel((source + 0.5 - center) / scale)
     shares = np.where((source >= 0) & (source < n_in), shares, 0.0)
-    return (np.clip(source, 0, n_in - 1),
-            (shares / shares.sum(axis=0)).astype(np.float32))
+    row, tap = (each.astype(np.int32) for each in np.nonzero(shares))
+    return csr_array(((shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)[row, tap],
+                      (row, source[row, tap].astype(np.int32))), shape=(n_out, n_in))
