@@ -92,7 +92,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed', 'nets/default_model/*']},
+    package_data={NAME: ['py.typed', 'nets/default_model/[!.]*']},
     data_files=data_files,
     install_requires=core,
     extras_require={'train': train, 'test': test},
