@@ -112,6 +112,7 @@ class Localizer:
         self._belief.reset()
         self._steps.reset()
         self._drives: dict[str, DriveMean] = {}   # of each camera
+        self._averaged: dict[str, int] = {}       # the step up to which they go
         self._newest_ns: int | None = None
 
     def reconfigure(self, config: LocalizerConfig) -> None:
@@ -208,9 +209,11 @@ class Localizer:
     def _remember(self, frame: Frame, descriptor: Descriptors,
                   odom_from_base: se3.Array | None) -> Values:
         """Move the belief on, weigh this frame, and return its evidence for each state (M,)."""
-        stepped = self._steps.take(frame, descriptor, odom_from_base)
+        self._steps.take(frame, descriptor, odom_from_base)
         drive = self._drives.setdefault(frame.camera, DriveMean(self._contrast.mean))
-        if stepped:
+        # Once a step for each camera, whichever of them is first to see that the robot moved.
+        if self._averaged.get(frame.camera) != self._steps.taken:
+            self._averaged[frame.camera] = self._steps.taken
             drive.add(descriptor)
         # Of a state that this camera has no view of, it knows as much as off the map: nothing.
         similarity = np.full(len(self._viewpoints.poses), -np.inf)

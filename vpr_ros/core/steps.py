@@ -44,6 +44,7 @@ class Steps:
         """Forget how the robot moved."""
         self._last: _Step | None = None
         self._held = 0
+        self.taken = 0
         self.found: tuple[Cluster, ...] = ()      # of the latest frame
         self._seen: dict[str, Descriptors] = {}   # by each camera, last
         self._changed = 0.0   # since the last step, between frame and frame of one camera
@@ -57,6 +58,7 @@ class Steps:
         last = self._last
         if last is None:
             self._last = _Step(frame.stamp_ns, odom_from_base, None)
+            self.taken += 1
             return True
         motion = _motion(last, odom_from_base)
         if not self._is_step(last, frame.stamp_ns, motion):
@@ -71,6 +73,7 @@ class Steps:
         self._changed = 0.0
         then = best if best is None or motion is None else se3.compose(best, motion)
         self._last = _Step(frame.stamp_ns, odom_from_base, then)
+        self.taken += 1
         return True
 
     def held(self, best: se3.Array) -> int:
