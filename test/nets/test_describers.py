@@ -9,6 +9,8 @@ import pytest
 
 from vpr_ros.errors import FrameError, ModelError
 from vpr_ros.nets.checked import checked_descriptors
+from vpr_ros.nets.engine_choice import MIN_COSINE, probe_pictures
+from vpr_ros.nets.engines import installed
 from vpr_ros.nets.export import write_model
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.nets.onnx_describer import OnnxDescriber
@@ -32,16 +34,20 @@ ROOT = Path(__file__).resolve().parents[2]
 ], ids=lambda recipe: '-'.join(map(str, recipe.values())))
 def test_engine_and_reference_agree(make_network, pictures, tmp_path, recipe):
     write_model(tmp_path / 'model', *make_network(**recipe))
-    engine = load_describer(tmp_path / 'model', 1, 'onnxruntime')
     reference = TorchDescriber.load(tmp_path / 'model')
-    assert engine.card == reference.card
-    for count in (1, 3):
-        images = pictures(count)
-        got = engine.describe(images)
-        assert got.shape == (count, engine.card.dim)
-        assert got.dtype == np.float32
-        np.testing.assert_allclose(got, reference.describe(images), atol=1e-4)
-        np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1.0, atol=1e-5)
+    for name in (name for name in installed() if name != 'torch'):
+        engine = load_describer(tmp_path / 'model', 1, name, 'fp32')
+        assert engine.card == reference.card
+        for count in (1, 3):
+            images = pictures(count)
+            got = engine.describe(images)
+            assert got.shape == (count, engine.card.dim)
+            assert got.dtype == np.float32
+            np.testing.assert_allclose(got, reference.describe(images), atol=1e-4)
+            np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1.0, atol=1e-5)
+    pictures = [picture[::step] for picture in probe_pictures(reference.card) for step in (1, 2)]
+    best, wanted = load_describer(tmp_path / 'model', 1), reference.describe(pictures)
+    assert (best.describe(pictures) * wanted).sum(axis=1).min() >= MIN_COSINE
 
 
 @pytest.mark.parametrize('kind', [load_describer, TorchDescriber.load])

@@ -55,6 +55,9 @@ class OpenvinoDescriber(EngineDescriber):
             raise ModelError(f'{self._graph} cannot be loaded ({_first_line(error)}); '
                              'export it again') from error
         refuse_size(shape, self._graph, self._card)
+        if not _finite(model):
+            raise ModelError(f'{self._graph} holds a weight that is not finite; its weights are '
+                             'damaged, export it again')
         try:
             if one:
                 model.reshape([1, *shape[1:]])
@@ -79,6 +82,13 @@ def float_precisions() -> tuple[str, ...]:
     """Return the float precisions that this processor computes in, fp32 first."""
     abilities = openvino.Core().get_property(_DEVICE, 'OPTIMIZATION_CAPABILITIES')
     return ('fp32', *(name for name, told in _NATIVE.items() if told in abilities))
+
+
+def _finite(model: Any) -> bool:
+    """Tell whether every weight is finite: a NaN need not show, its ReLU6 makes a number of it."""
+    weights = (op.data for op in model.get_ops() if op.get_type_name() == 'Constant')
+    return all(bool(np.isfinite(each).all()) for each in weights
+               if np.issubdtype(each.dtype, np.floating))
 
 
 def _first_line(error: Exception) -> str:
