@@ -13,12 +13,13 @@ from vpr_ros.core.types import stamp_ns_of
 
 OK = b'\x00'
 NEAR_M = 1.5
+PATIENT = {'odom_wait_s': 2.0}   # on a busy machine odometry may be late, but it is sent first
 
 
 @pytest.fixture(scope='module')
 def nodes(start, depot, stage):
     """One node for most of these; each test begins with a jump of time, which resets it."""
-    process, robot = start({'map': depot})
+    process, robot = start({'map': depot, **PATIENT})
     robot.ready()
     return process, robot
 
@@ -91,6 +92,7 @@ def test_blind_for_a_minute_with_odometry_it_goes_on(journal, robot):
     for metre in range(15, 28):
         for part in range(10):   # 65 s; the images are gone, the odometry is not
             robot.say(metre + part / 10.0, robot.tick())
+            robot.spin_once()
     assert 'accepted' in journal.drive(range(28, 34))
 
 
@@ -185,7 +187,7 @@ def test_odometry_that_has_gone_mad_gives_no_wrong_pose(journal):
 def twins(start, describer, stage, tmp_path_factory):
     folder = tmp_path_factory.mktemp('maps') / 'twins.map'
     stage.place_map(describer, twin=range(10, 30)).save(folder)
-    _, robot = start({'map': folder})
+    _, robot = start({'map': folder, **PATIENT})
     robot.ready()
     return robot
 
@@ -217,7 +219,7 @@ def test_trigger_while_unsure_is_no_success_and_sends_nothing(journal, robot):
 
 def test_driving_back_the_rear_camera_knows_the_way(start, depot, stage):
     """The map was made by a camera that looks ahead; turned round, the rear one sees its views."""
-    _, robot = start({'map': depot, 'cameras': '[camera, rear]',
+    _, robot = start({'map': depot, 'cameras': '[camera, rear]', **PATIENT,
                       'base_from_camera.camera': '[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]',
                       'base_from_camera.rear': '[-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]'})
     robot.publisher('rear/image')
