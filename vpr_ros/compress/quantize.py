@@ -19,18 +19,17 @@ from vpr_ros.compress.quantize_judge import compare, Seen, shared, Verdict
 from vpr_ros.compress.quantize_onnx import quantize_onnx, refuse_without_onnx
 from vpr_ros.compress.quantize_openvino import quantize_openvino, refuse_without_nncf
 from vpr_ros.core.card import ModelCard, Preprocessing, weights_digest
-from vpr_ros.core.folder import file_digest, new_folder, refuse_existing, seal
+from vpr_ros.core.folder import file_digest, new_folder, refuse_existing
 from vpr_ros.core.types import Image
 from vpr_ros.datasets.run import RunPair
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.model_folder import (
-    CARD,
     GRAPH,
     INT8_GRAPH,
     load_describer,
-    MANIFEST,
     OPENVINO_INT8,
     read_card,
+    seal_model,
     WEIGHTS,
 )
 from vpr_ros.nets.preprocess import preprocess
@@ -96,7 +95,7 @@ def quantize(parent: Path, images: Sequence[Image], pair: RunPair, out: Path, *,
             methods[engine] = make(parent / GRAPH, new / file, batches)
         shutil.copyfile(parent / GRAPH, new / GRAPH)
         card = _child(parent, parent_card, new)
-        _write(card, new)
+        seal_model(new, card)
         judged = []
         for engine in engines:
             say(f'int8 by {engine} on {pair.name}')
@@ -112,8 +111,7 @@ def quantize(parent: Path, images: Sequence[Image], pair: RunPair, out: Path, *,
             'max_recall_drop_points': max_drop_points, 'forced': too_low,
             'int8': {each.engine: {'method': each.method, **each.verdict.record()}
                      for each in judged}})
-        (new / MANIFEST).unlink()
-        _write(card, new)
+        seal_model(new, card)
     return Quantized(card, tuple(judged), protocol)
 
 
@@ -170,11 +168,6 @@ def _child(parent: Path, parent_card: ModelCard, new: Path) -> ModelCard:
     (new / WEIGHTS).write_bytes(weights)
     return replace(parent_card, name=f'{parent_card.name}-int8', digest=weights_digest(weights),
                    precision='int8', parent=parent_card.digest, notes={})
-
-
-def _write(card: ModelCard, folder: Path) -> None:
-    (folder / CARD).write_text(card.to_json(), encoding='utf-8')
-    (folder / MANIFEST).write_text(json.dumps(seal({}, folder), indent=2) + '\n')
 
 
 def _protocol(images: Sequence[Image], pair: RunPair, source: str) -> str:

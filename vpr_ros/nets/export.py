@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import safetensors.torch
 import torch
 
 from vpr_ros.core.card import ModelCard, Preprocessing, weights_digest
-from vpr_ros.core.folder import new_folder, refuse_existing, seal
+from vpr_ros.core.folder import new_folder, refuse_existing
 from vpr_ros.errors import ModelError
-from vpr_ros.nets.model_folder import CARD, GRAPH, MANIFEST, WEIGHTS
+from vpr_ros.nets.model_folder import GRAPH, seal_model, WEIGHTS
 from vpr_ros.nets.network import Network
 from vpr_ros.nets.onnx_describer import run_graph
 from vpr_ros.nets.torch_describer import refuse_nan
@@ -35,7 +34,7 @@ def card_of(network: Network, name: str, backbone: str, cut: str, aggregator: st
     with torch.inference_mode():
         dim = network.eval()(example(preprocessing, 1)).shape[1]
     return ModelCard(name, backbone, cut, aggregator, dict(aggregator_args), widths_of(network),
-                     int(dim), preprocessing, weights_digest(_weights(network)), parent=parent,
+                     int(dim), preprocessing, weights_digest(weights_of(network)), parent=parent,
                      licence=licence, notes=notes or {})
 
 
@@ -47,14 +46,13 @@ def write_model(folder: Path, network: Network, card: ModelCard, force: bool = F
     """
     refuse_existing(folder, force, ModelError)
     refuse_nan(network, card.name)
-    weights = _weights(network)
+    weights = weights_of(network)
     if weights_digest(weights) != card.digest:
         raise ModelError(f'the card of {card.name} is not that of the network to be written')
     with new_folder(folder, force, ModelError) as new:
         (new / WEIGHTS).write_bytes(weights)
-        (new / CARD).write_text(card.to_json(), encoding='utf-8')
         export_onnx(network, card.preprocessing, new / GRAPH)
-        (new / MANIFEST).write_text(json.dumps(seal({}, new), indent=2) + '\n')
+        seal_model(new, card)
 
 
 def export_onnx(network: Network, preprocessing: Preprocessing, path: Path) -> None:
@@ -99,7 +97,10 @@ def example(preprocessing: Preprocessing, batch: int) -> torch.Tensor:
     return torch.zeros(batch, 3, preprocessing.height_px, preprocessing.width_px)
 
 
-def _weights(network: Network) -> bytes:
-    """Return the bytes of the weights file; equal networks give equal bytes."""
+def weights_of(network: Network, made: str = '') -> bytes:
+    """Return the bytes of the weights file; equal networks, `made` alike, give equal bytes.
+
+    `made` says in the file what sets this model apart from another with the same weights.
+    """
     state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
-    return safetensors.torch.save(state)
+    return safetensors.torch.save(state, {'vpr_ros': made} if made else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vpr_ros.core.card import ModelCard
-from vpr_ros.core.folder import broken_seal
+from vpr_ros.core.folder import broken_seal, seal
 from vpr_ros.errors import ModelError
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ def read_card(folder: Path) -> ModelCard:
     if card.digest != manifest['files'][WEIGHTS]:
         raise ModelError(f'{folder / CARD} is not the card of {WEIGHTS} beside it; {_REMEDY}')
     return card
+
+
+def seal_model(folder: Path, card: ModelCard) -> None:
+    """Write the card and the digests of all that is in a folder, in place of any before."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / CARD).write_text(card.to_json(), encoding='utf-8')
+    (folder / MANIFEST).write_text(json.dumps(seal({}, folder), indent=2) + '\n')
 
 
 def default_model_folder() -> Path:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from vpr_ros import __version__
 from vpr_ros.errors import VprError
+from vpr_ros.tools.engine_commands import add_engine_commands
 from vpr_ros.tools.model_commands import model_app
 
 app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
@@ -24,10 +25,12 @@ app = App(name='vpr', version=__version__, help='Robot relocalization by visual 
 map_app = App(name='map', help='Build a map from bags, or look at one.')
 app.command(map_app)
 app.command(model_app)
+add_engine_commands(app)
 
 Bags = Annotated[list[Path], Parameter(help='rosbag2 folders, .mcap, .db3 or ROS 1 .bag files.',
                                        negative=())]
 _NO = Parameter(negative=())
+Engine = Literal['auto', 'onnxruntime', 'openvino', 'torch']
 
 
 @map_app.command(name='build')
@@ -37,7 +40,7 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
               base_frame: str | None = None, map_frame: str | None = None,
               max_gap_s: float | None = None,
               features: Literal['none', 'orb', 'sift'] = 'none', camera_info: str | None = None,
-              threads: int = 0, salvage: Annotated[bool, _NO] = False,
+              engine: Engine = 'auto', threads: int = 0, salvage: Annotated[bool, _NO] = False,
               force: Annotated[bool, _NO] = False) -> None:
     """Turn a mapping run with poses into a map.
 
@@ -69,6 +72,8 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
         Local features to keep of each place, so that `verify` can check geometry.
     camera_info
         CameraInfo topic; left out: camera_info beside the image topic, where it is there.
+    engine
+        What runs the network; auto: the fastest here, measured once.
     threads
         Threads of the network; 0 leaves it to the engine.
     salvage
@@ -144,6 +149,8 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
         Frame of the map in /tf (default: the root of the tree).
     max_gap_s
         Longest gap in the true poses that may be bridged (default 1.0).
+    engine
+        What runs the network; auto: the fastest here, measured once.
     threads
         Threads of the network; 0 leaves it to the engine.
     salvage
@@ -221,6 +228,8 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
         Frame of the map in /tf (default: the root of the tree).
     max_gap_s
         Longest gap in the true poses that may be bridged (default 1.0).
+    engine
+        What runs the network; auto: the fastest here, measured once.
     threads
         Threads of the network; 0 leaves it to the engine.
     salvage

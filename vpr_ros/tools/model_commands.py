@@ -61,7 +61,7 @@ def model_import(checkpoint: Path, /, *, out: Path, layout: str = 'torchvision',
     force
         Replace an existing folder.
     """
-    _refuse_without_torch()
+    refuse_without_torch()
     pixels = parse_size(size)
     if layout == 'torchvision':
         card = _import_torchvision(checkpoint, out, backbone, cut, aggregator, grid, pixels,
@@ -109,7 +109,7 @@ def model_fetch(name: str = '', /, *, out: Path | None = None, size: str = '',
         Console().print(models_table())
         return
     model = public_model(name)
-    _refuse_without_torch()
+    refuse_without_torch()
     if out is None:
         raise ModelError(f'where to? pass --out, such as --out {model.name}')
     with _bar(model.file_name) as progress:
@@ -159,7 +159,8 @@ def _import_torchvision(checkpoint: Path, out: Path, backbone: str, cut: str, ag
         licence=license, force=force)
 
 
-def _refuse_without_torch() -> None:
+def refuse_without_torch() -> None:
+    """Raise ModelError where torch is not installed."""
     if find_spec('torch') is None:
         raise ModelError('torch is needed to read weights; pip install -r requirements/train.txt, '
                          'or import on another machine and copy the folder')

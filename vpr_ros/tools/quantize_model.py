@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model and pictures -> the model in int8, judged on a labelled set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vpr_ros.compress.quantize import MAX_RECALL_DROP_POINTS, quantize, Quantized
+from vpr_ros.compress.self_labelled import self_labelled
+from vpr_ros.core.folder import refuse_existing
+from vpr_ros.core.scoring import Tolerance
+from vpr_ros.core.types import Image
+from vpr_ros.datasets.run import Run, RunPair
+from vpr_ros.datasets.sequences import open_pair, part_of
+from vpr_ros.errors import DatasetError, ModelError, VprError
+from vpr_ros.tools.picture_source import BagCamera, folder_pictures, is_bag
+
+COUNT = 256    # images to measure scales on; as many again to judge
+FEWEST = 8     # a half of them measures, the other judges
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Where truth comes from: a known set, poses in the bag (and in a second one), or nowhere."""
+
+    truth: str = ''               # pose topic, or tf
+    query: Path | None = None     # a second bag; without: the later half of the first
+    set_name: str = ''
+    shared: Path | None = None    # folder of the known sets
+    tolerance: Tolerance = field(default_factory=Tolerance)
+
+    def __post_init__(self) -> None:
+        if self.set_name and (self.truth or self.query):
+            raise VprError('--set has a truth of its own; leave --truth and --query out')
+        if self.query and not self.truth:
+            raise VprError('--query needs poses to compare with; give --truth, a topic or tf')
+        if bool(self.set_name) != (self.shared is not None):
+            raise VprError('--set names a set below --shared; give both, such as --set corridor '
+                           '--shared ../shared')
+
+
+def quantize_model(model: Path, pictures: Path, out: Path, labels: Labels, *, topic: str = '',
+                   count: int = COUNT, form: str = 'both',
+                   max_drop_points: float = MAX_RECALL_DROP_POINTS, force: bool = False,
+                   say: Callable[[str], object] = lambda text: None) -> Quantized:
+    """Write the int8 model `out` as `quantize` does, from a folder of pictures or a bag.
+
+    Without labels, every other image is held out and labelled by itself.
+    Raises VprError for pictures, labels or a model that cannot be used; nothing is written then.
+    """
+    refuse_existing(out, force, ModelError)
+    if count < FEWEST:
+        raise VprError(f'--count must be {FEWEST} or more, not {count}')
+    if not pictures.exists():
+        raise DatasetError(f'there is no {pictures}; check the path')
+    images, pair = _images_and_pair(pictures, labels, topic, count)
+    return quantize(model, images, pair, out, form=form, max_drop_points=max_drop_points,
+                    source=pictures.name, force=force, say=say)
+
+
+def _images_and_pair(pictures: Path, labels: Labels, topic: str, count: int
+                     ) -> tuple[Sequence[Image], RunPair]:
+    camera = BagCamera(pictures, topic, labels.truth)
+    if labels.truth:
+        if not is_bag(pictures):
+            raise VprError(f'--truth is a topic in a bag, and {pictures} is a folder of pictures; '
+                           'give a bag, or --set')
+        if labels.query:
+            mapping = camera.run(count)
+            asked = replace(camera, path=labels.query).run(count)
+            return mapping.images, _pair(mapping, asked, labels.tolerance, 'map = the first bag, '
+                                         'query = the second')
+        whole = camera.run(2 * count)
+        half = len(whole.images) // 2
+        mapping = part_of(whole, 'earlier half', range(half))
+        asked = part_of(whole, 'later half', range(half, len(whole.images)))
+        return mapping.images, _pair(mapping, asked, labels.tolerance,
+                                     'map = the earlier half of the bag, query = the later')
+    if labels.set_name and labels.shared is not None:
+        return _images(camera, count), _known(labels.set_name, labels.shared)
+    images = _images(camera, 2 * count)
+    if len(images) < 2 * FEWEST:
+        raise DatasetError(f'{pictures} holds {len(images)} images; half of them measure and half '
+                           f'judge, so {2 * FEWEST} or more are needed')
+    return images[::2], self_labelled(images[1::2])
+
+
+def _images(camera: BagCamera, count: int) -> Sequence[Image]:
+    if is_bag(camera.path):
+        return camera.images(count)
+    return folder_pictures(camera.path, count)
+
+
+def _pair(mapping: Run, asked: Run, tolerance: Tolerance, split: str) -> RunPair:
+    if mapping.frame_id != asked.frame_id:
+        raise DatasetError(f'the poses of {mapping.name} are in frame {mapping.frame_id}, those '
+                           f'of {asked.name} in {asked.frame_id}; they cannot be compared')
+    return RunPair(asked.name, mapping, asked, tolerance.m, tolerance.deg,
+                   f'{split}; a positive is a map image within {tolerance.m:g} m and '
+                   f'{tolerance.deg:g} deg of the true pose')
+
+
+def _known(name: str, shared: Path) -> RunPair:
+    return open_pair(name, shared / 'data' if (shared / 'data').is_dir() else shared)
+
+
+def quantized_lines(done: Quantized, out: Path) -> Iterator[str]:
+    """Yield what a person should know of an int8 model."""
+    for each in done.judged:
+        v = each.verdict
+        yield (f'{each.engine} int8: recall@1 {v.at_1:.3f} (float {v.parent_at_1:.3f}), @5 '
+               f'{v.at_5:.3f} ({v.parent_at_5:.3f}) over {v.queries} queries; cosine to float '
+               f'{v.cosine["p50"]:.4f} at the median, {v.cosine["min"]:.4f} at least')
+    if done.card.notes['forced']:
+        yield 'written although recall falls by more than allowed: --force'
+    yield f'written to {out}, model {done.card.digest[:12]}: another one than its parent'
+    yield (f'maps of the parent do not fit: build them again with --model {out}, and describe '
+           'with the same engine on the robot')
