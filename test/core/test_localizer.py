@@ -530,12 +530,11 @@ def test_a_rear_camera_covers_the_way_back(corridor, describer, view, odometry, 
     for i, place in enumerate(np.arange(50.0, 15.0, -step_m)):
         told = [ahead(step_m * i)] if odometry else []
         front = localizer.localize(view(1000 + place, i, 'camera'), *told)
-        assert front.reason is not Reason.ACCEPTED
-        outcome = localizer.localize(view(place, i + 0.1, 'rear'), *told)
-        if outcome.accepted:
-            found += 1
-            assert abs(se3.yaw_rad(outcome.accepted.pose)) == pytest.approx(np.pi, abs=0.1)
-            seen_from = se3.compose(outcome.accepted.pose, rear.base_from_camera)
+        rear_view = localizer.localize(view(place, i + 0.1, 'rear'), *told)
+        found += rear_view.accepted is not None
+        for pose in (o.accepted.pose for o in (front, rear_view) if o.accepted):
+            assert abs(se3.yaw_rad(pose)) == pytest.approx(np.pi, abs=0.1)
+            seen_from = se3.compose(pose, rear.base_from_camera)
             assert seen_from[0] == pytest.approx(place + 0.2, abs=1.5)
     assert found > 0.8 * len(np.arange(50.0, 15.0, -step_m))
 
@@ -700,12 +699,3 @@ def test_a_threshold_of_ones_own_overrules_the_calibrated_one(corridor, describe
     localizer = Localizer(own, replace(corridor, calibration=NEVER), describer)
     assert localizer.threshold == 1e-12
     assert drive(localizer, view, range(10, 25))[-1].reason is Reason.ACCEPTED
-
-
-def test_hidden_places_show_nothing(corridor, describer, view):
-    localizer = Localizer(CONFIG, corridor, describer)
-    localizer.hide(np.arange(60))
-    localizer.hide(np.arange(15, 25))
-    outcomes = drive(localizer, view, range(10, 40))
-    assert not any(o.accepted for o in outcomes[8:14])
-    assert outcomes[-1].reason is Reason.ACCEPTED

@@ -58,8 +58,8 @@ class BeliefConfig:
 class Belief:
     """Probabilities over `poses` (M, 7) and *unknown*, which always sum to one.
 
-    Between two calls of `move` the looks are of one spot, so they are averaged, not multiplied:
-    a robot that stands still learns nothing new by looking twice.
+    Between two calls of `move` the looks of one camera are of one spot, so they are averaged, not
+    multiplied: a robot that stands still learns nothing new by looking twice.
     """
 
     def __init__(self, config: BeliefConfig, poses: se3.Array, after: States) -> None:
@@ -76,7 +76,7 @@ class Belief:
     def reset(self) -> None:
         """Forget: half unknown, half anywhere."""
         self._steps = 0
-        self._looks = 0
+        self._looks: dict[str, tuple[int, Field, Field]] = {}   # number and means, by camera
         self._novelty, self._kept = 1.0, self._keep
         count = len(self.poses)
         # Of each state (by each pace, where there is no odometry) since the beginning, fading:
@@ -109,11 +109,23 @@ class Belief:
         support: Field = self._support[best, np.arange(len(best))]
         return support
 
-    def look(self, evidence: Field, similarity: Field) -> None:
-        """Take one picture's evidence (M,), against being off the map, and similarity (M,)."""
-        self._looks += 1
-        self._evidence += (evidence - self._evidence) / self._looks
-        self._similarity += (similarity - self._similarity) / self._looks
+    @property
+    def fresh(self) -> Field:
+        """Evidence of this spot alone, by all cameras that looked from it (M,)."""
+        return self._evidence
+
+    def look(self, evidence: Field, similarity: Field, camera: str = '') -> None:
+        """Take one picture's evidence (M,), against being off the map, and similarity (M,).
+
+        What cameras see that look different ways adds up; a state is as well supported as the
+        camera that knows it best has it.
+        """
+        nothing = np.zeros(len(self.poses))
+        looks, before, alike = self._looks.get(camera, (0, nothing, nothing))
+        self._looks[camera] = (looks + 1, before + (evidence - before) / (looks + 1),
+                               alike + (similarity - alike) / (looks + 1))
+        self._evidence = np.sum([mean for _, mean, _ in self._looks.values()], axis=0)
+        self._similarity = np.max([mean for *_, mean in self._looks.values()], axis=0)
         self._gain = self._gain_before + self._novelty * self._evidence
         self._support = self._support_before + (1.0 - self._kept) * self._similarity
         self._condition()
@@ -132,7 +144,7 @@ class Belief:
         self._novelty, self._kept = novelty, self._keep ** novelty
         self._gain_before, self._support_before = self._kept * gain, self._kept * support
         self._gain, self._support = self._gain_before, self._support_before
-        self._looks = 0
+        self._looks = {}
         self._evidence, self._similarity = (np.zeros(len(self.poses)) for _ in range(2))
         self._condition()
 
