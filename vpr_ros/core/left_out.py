@@ -16,7 +16,7 @@ from vpr_ros.core.scoring import Tolerance
 from vpr_ros.errors import MapError
 
 LEAST_PLACES = 10      # of what is left: fewer are no map to be lost in
-_APART = 0.5           # of the tolerance: nearer, a place is no other one
+_APART = 0.5           # of the tolerance: a place and what it is to be found from
 _COVERED = 0.5         # of a run that the map must show, for there to be something to find
 
 Rows = NDArray[np.int64]
@@ -24,22 +24,19 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A session of a map that is driven once more.
+    """Places of a map that are driven once more, and those that make the map meanwhile.
 
-    `asked` (n,): its places (rows of the map) in the order of time. `kept` (m,): the places that
-    make the map meanwhile. `hidden[i]` (rows of the map) show nothing when `asked[i]` is asked.
-    `slack_m`: how far the nearest place then is, where the one that was asked would have been.
+    `asked` (n,) and `kept` (m,) are rows of the map, `asked` in the order of time; `row` (n,)
+    numbers the places along all sessions, so that neighbors in any replay have near numbers.
+    `is_optimistic`: the map holds the session itself meanwhile, without every second place, and
+    `slack_m` is how far the next one then is.
     """
 
     asked: Rows
     kept: Rows
-    hidden: tuple[Rows, ...]
+    row: Rows
+    is_optimistic: bool
     slack_m: float = 0.0
-
-    @property
-    def is_optimistic(self) -> bool:
-        """Whether the map meanwhile holds the session itself."""
-        return any(len(rows) > 0 for rows in self.hidden)
 
 
 def part_of(place_map: PlaceMap, rows: Rows, features: bool = False) -> PlaceMap:
@@ -63,28 +60,31 @@ def rows_beyond(place_map: PlaceMap, driven: se3.Array, reach_m: float) -> Rows:
 def replays(place_map: PlaceMap, tolerance: Tolerance) -> tuple[Replay, ...]:
     """Return how a map can be asked for its own places.
 
-    A session that the others show is asked of them. Of another one each place is asked of the
-    whole map, where that place and what was seen half a tolerance around it on that way shows
-    nothing.
-    Raises MapError when hardly any place is shown by another one, then.
+    A session that the others show is asked of them. Of another one every second station along
+    its way is asked of those between, and the other way round; stations are half a tolerance
+    apart, so that what is asked has no twin in the map.
+    Raises MapError when the map shows hardly any of its places twice.
     """
     order = np.lexsort((place_map.stamps_ns, place_map.session_of))
-    every = np.arange(len(place_map))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
     found: list[Replay] = []
-    shown: list[float] = []
     for session in np.unique(place_map.session_of):
         own = order[place_map.session_of[order] == session]
         others = np.flatnonzero(place_map.session_of != session)
-        nothing = (np.zeros(0, dtype=np.int64),) * len(own)
-        replay = Replay(own, others, nothing)
-        share, _ = _shown(place_map, replay, tolerance)
-        if share < _COVERED:
-            replay = Replay(own, every, _around(place_map, own, tolerance))
-            share, slack_m = _shown(place_map, replay, tolerance)
-            replay = replace(replay, slack_m=slack_m)
-        found.append(replay)
-        shown += [share] * len(own)
-    if np.mean(shown) < _COVERED:
+        if _shown(place_map, own, others, tolerance)[0] >= _COVERED:
+            found.append(Replay(own, others, rank[own], False))
+            continue
+        station = _stations(place_map, own, tolerance)
+        even, odd = (own[(station >= 0) & (station % 2 == phase)] for phase in (0, 1))
+        for asked, kept in ((odd, even), (even, odd)):
+            rows = np.sort(np.concatenate([kept, others]))
+            if not len(asked) or not len(rows):
+                continue
+            _, slack_m = _shown(place_map, asked, rows, tolerance)
+            found.append(Replay(asked, rows, rank[asked], True, slack_m))
+    shown = [_shown(place_map, replay.asked, replay.kept, tolerance)[0] for replay in found]
+    if not found or np.mean(shown) < _COVERED:
         raise MapError(
             f'the places of this map are too far from one another for each to be found from the '
             f'next (within {tolerance.m:g} m and {tolerance.deg:g} deg), so the map alone cannot '
@@ -92,35 +92,35 @@ def replays(place_map: PlaceMap, tolerance: Tolerance) -> tuple[Replay, ...]:
     return tuple(found)
 
 
-def _shown(place_map: PlaceMap, replay: Replay, tolerance: Tolerance) -> tuple[float, float]:
-    """Return the share of the places asked for that have another one near, and how near."""
-    if not len(replay.kept):
+def _shown(place_map: PlaceMap, asked: Rows, kept: Rows, tolerance: Tolerance
+           ) -> tuple[float, float]:
+    """Return the share of the places asked that have one of those kept near, and how near."""
+    if not len(kept):
         return 0.0, 0.0
-    poses = place_map.poses
-    tree = cKDTree(poses[replay.kept, :3])
+    tree = cKDTree(place_map.poses[kept, :3])
     nearest_m = []
-    for row, hidden in zip(replay.asked, replay.hidden, strict=True):
-        around = replay.kept[tree.query_ball_point(poses[row, :3], tolerance.m)]
-        others = poses[np.setdiff1d(around, hidden)]
-        others = others[tolerance.holds(others, poses[row])]
-        if len(others):
-            nearest_m.append(float(se3.distance_m(others, poses[row]).min()))
-    return len(nearest_m) / len(replay.asked), float(np.median(nearest_m)) if nearest_m else 0.0
+    for pose in place_map.poses[asked]:
+        near = place_map.poses[kept[tree.query_ball_point(pose[:3], tolerance.m)]]
+        near = near[tolerance.holds(near, pose)]
+        if len(near):
+            nearest_m.append(float(se3.distance_m(near, pose).min()))
+    return len(nearest_m) / len(asked), float(np.median(nearest_m)) if nearest_m else 0.0
 
 
-def _around(place_map: PlaceMap, own: Rows, tolerance: Tolerance) -> tuple[Rows, ...]:
-    """Return for each place of a session those before and after it that are nearly the same."""
-    poses, hidden = place_map.poses[own], []
-    for index in range(len(own)):
-        first = last = index
-        while first > 0 and _is_near(poses[first - 1], poses[index], tolerance):
-            first -= 1
-        while last + 1 < len(own) and _is_near(poses[last + 1], poses[index], tolerance):
-            last += 1
-        hidden.append(own[first:last + 1])
-    return tuple(hidden)
+def _stations(place_map: PlaceMap, own: Rows, tolerance: Tolerance) -> Rows:
+    """Return (n,): at which station each row of a session was taken; -1 between two stations."""
+    station = np.full(len(own), -1, dtype=np.int64)
+    number, last = -1, -1
+    for index, row in enumerate(own):
+        if last < 0 or place_map.stamps_ns[row] != place_map.stamps_ns[own[last]]:
+            if last >= 0 and not _moved(place_map.poses[own[last]], place_map.poses[row],
+                                        tolerance):
+                continue
+            number, last = number + 1, index
+        station[index] = number
+    return station
 
 
-def _is_near(a: se3.Array, b: se3.Array, tolerance: Tolerance) -> bool:
-    return (float(se3.distance_m(a, b)) < _APART * tolerance.m
-            and float(np.degrees(se3.angle_rad(a, b))) < _APART * tolerance.deg)
+def _moved(last: se3.Array, pose: se3.Array, tolerance: Tolerance) -> bool:
+    return (float(se3.distance_m(last, pose)) >= _APART * tolerance.m
+            or float(np.degrees(se3.angle_rad(last, pose))) >= _APART * tolerance.deg)

@@ -102,7 +102,6 @@ class Localizer:
         self._belief = Belief(config.belief, self._viewpoints.poses,
                               successors(place_map, self._viewpoints))
         self._lenses: dict[str, Intrinsics] = {}
-        self._hidden = np.zeros(0, dtype=np.int64)
         self._steps = Steps(self._belief, _neighbor_similarity(place_map), config.step_each_frame)
         self._take(config)
         self.reset()
@@ -142,13 +141,6 @@ class Localizer:
     def spacing_m(self) -> float:
         """How far one place of the map usually is from the next."""
         return self._belief.spacing_m
-
-    def hide(self, places: NDArray[np.int64]) -> None:
-        """Let these places (rows of the map) show nothing from now on, instead of those before.
-
-        So a map can be asked for its own places.
-        """
-        self._hidden = places
 
     def set_intrinsics(self, camera: str, lens: Intrinsics) -> None:
         """Use that lens of a camera when views are compared geometrically."""
@@ -217,15 +209,15 @@ class Localizer:
             drive.add(descriptor)
         # Of a state that this camera has no view of, it knows as much as off the map: nothing.
         similarity = np.full(len(self._viewpoints.poses), -np.inf)
-        shown = self._contrast.of(descriptor, drive.mean)
-        shown[self._hidden] = -np.inf
         # Several places may mean one state: the best speaks for it.
-        np.maximum.at(similarity, self._viewpoints.state_of[frame.camera], shown)
+        np.maximum.at(similarity, self._viewpoints.state_of[frame.camera],
+                      self._contrast.of(descriptor, drive.mean))
         seen = np.isfinite(similarity)
         evidence = np.zeros(len(similarity))
         evidence[seen] = evidence_of(self._config.evidence, similarity[seen])
-        self._belief.look(evidence, np.where(seen, similarity, 0.0))
-        return evidence
+        self._belief.look(evidence, np.where(seen, similarity, 0.0), frame.camera)
+        # Of what this camera cannot see, the others have the last word.
+        return np.where(seen, evidence, self._belief.fresh)
 
     def _judge(self, frame: Frame, evidence: Values, matches: tuple[Match, ...]) -> Outcome:
         found = clusters(self._config.cluster, self._viewpoints.poses,

@@ -48,7 +48,7 @@ class Calibrated:
     """A calibration, and what it was measured on.
 
     `frames` were judged on the whole map and `off_map` on a map that lacked where they were. A
-    map by itself is allowed `slack_m` more than the tolerance.
+    map by itself, of which half is left out, is allowed `slack_m` more than the tolerance.
     """
 
     calibration: Calibration
@@ -62,7 +62,7 @@ class Calibrated:
     def protocol(self) -> str:
         """How it was measured, in a sentence."""
         slack = '' if not self.slack_m else (f' (and {self.slack_m:.1f} m more, as far as the '
-                                             'next place is from the one that is hidden)')
+                                             'next place is when every second one is left out)')
         return (f'right is within {self.tolerance.m:g} m{slack} and {self.tolerance.deg:g} deg of '
                 f'the true pose; {self.frames} frames on the map and {self.off_map} with all that '
                 'shows their stretch of the way taken out of it, a stretch judged by a model '
@@ -116,27 +116,24 @@ def calibrate_by_itself(place_map: PlaceMap, target: Target, odometry: bool = Fa
                        'with --query, or set verify to off')
     driven = replays(place_map, target.tolerance)
     trials: list[Trial] = []
-    off_map = begin = 0
-    cuts = stretches(len(place_map))
+    off_map = 0
     for replay in driven:
-        examination = _replayed(place_map, replay, begin, cuts, target, odometry)
+        examination = _replayed(place_map, replay, target, odometry)
         trials += examination.trials
         off_map += examination.off_map
-        begin += len(replay.asked)
     what = ('the map against itself (optimistic: the same light and the same day)'
             if any(replay.is_optimistic for replay in driven) else
             'the sessions of the map against one another')
-    calibrated = _calibrated(trials, off_map, begin, target, f'{what}, {_with(odometry)}',
-                             odometry)
+    calibrated = _calibrated(trials, off_map, len(place_map), target,
+                             f'{what}, {_with(odometry)}', odometry)
     return replace(calibrated, slack_m=max(replay.slack_m for replay in driven))
 
 
-def _replayed(place_map: PlaceMap, replay: Replay, begin: int, cuts: Sequence[range],
-              target: Target, odometry: bool) -> Examination:
-    """Return the examination of one session, whose frames are numbered from `begin`."""
+def _replayed(place_map: PlaceMap, replay: Replay, target: Target, odometry: bool) -> Examination:
+    cuts = stretches(len(place_map))
     truth = place_map.poses[replay.asked]
-    stretch = np.array([stretch_of(begin + index, cuts) for index in range(len(truth))])
-    # The next place stands in for the one that is hidden, and a pose is as much farther off.
+    stretch = np.array([stretch_of(int(row), cuts) for row in replay.row])
+    # Where every second place is missing, a pose is as much farther off as the next one is.
     tolerance = replace(target.tolerance, m=target.tolerance.m + replay.slack_m)
     examination = Examination(part_of(place_map, replay.kept), place_map.card, target.config,
                               tolerance, place_map.cameras,
@@ -151,8 +148,8 @@ def _replayed(place_map: PlaceMap, replay: Replay, begin: int, cuts: Sequence[ra
             return pose if odometry else None
 
         examination.take(
-            Driven(frame, np.asarray(place_map.descriptors[place]), begin + index, pose,
-                   bool(counts[index]), int(stretch[index]), replay.hidden[index]), motion)
+            Driven(frame, np.asarray(place_map.descriptors[place]), int(replay.row[index]), pose,
+                   bool(counts[index]), int(stretch[index])), motion)
     return examination
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vpr_ros.core import pose as se3
 from vpr_ros.core.card import ModelCard
-from vpr_ros.core.left_out import LEAST_PLACES, part_of, Rows, rows_beyond
+from vpr_ros.core.left_out import LEAST_PLACES, part_of, rows_beyond
 from vpr_ros.core.localizer import Localizer, LocalizerConfig, Odometry
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import Tolerance
@@ -34,10 +34,7 @@ class Described:
 
 @dataclass(frozen=True, eq=False)
 class Driven:
-    """A frame of a drive: its number among those whose truth is known, and whether it counts.
-
-    `hidden`: rows of the map that show nothing to it.
-    """
+    """A frame of a drive: its number among those whose truth is known, and whether it counts."""
 
     frame: Frame
     descriptor: Descriptors
@@ -45,7 +42,6 @@ class Driven:
     truth: se3.Array
     counts: bool
     stretch: int
-    hidden: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class Examination:
@@ -88,9 +84,7 @@ class Examination:
         if driven.stretch != self._stretch:
             self._stretch, self._off = driven.stretch, self._map_without(driven.stretch)
         places = self._whole.poses_seen_by(driven.frame.camera)
-        self._whole.hide(driven.hidden)
-        shown = np.delete(places, driven.hidden, axis=0)
-        has_match = bool(self._tolerance.holds(shown, driven.truth).any())
+        has_match = bool(self._tolerance.holds(places, driven.truth).any())
         self._judge(self._whole, driven, odometry, has_match)
         if self._off is not None:
             self.off_map += self._judge(self._off, driven, odometry, False)
