@@ -15,6 +15,7 @@ _TELLING = ('avx2', 'fma', 'f16c', 'avx512f', 'avx512bw', 'avx512_vnni', 'avx_vn
             'asimd', 'asimddp', 'asimdhp', 'i8mm', 'bf16', 'sve', 'sve2')
 _INT8_PRODUCT = {'avx512_vnni', 'avx_vnni', 'amx_int8', 'asimddp', 'i8mm'}
 _BF16_PRODUCT = {'avx512_bf16', 'amx_bf16', 'bf16'}
+PRODUCT_SIDE = 1536  # of the square matrices whose product is what a processor does at best
 _GOVERNOR = Path('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor')
 
 

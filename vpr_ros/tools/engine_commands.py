@@ -138,7 +138,8 @@ def bench(models: Annotated[list[Path], Parameter(negative=())], /, *, dense: Pa
     json
         Write all numbers to this file.
     """
-    from vpr_ros.tools.bench import bench_models, BenchConfig
+    from vpr_ros.tools.bench import bench_models
+    from vpr_ros.tools.bench_records import BenchConfig
     from vpr_ros.tools.bench_tables import print_bench, write_bench
     if not models:
         raise ModelError('bench what? give one or more model folders')
