@@ -90,3 +90,8 @@ def test_places_too_far_apart_are_refused(corridor):
     far = moved(corridor, [se3.from_xy_yaw(3.0 * row, 0.0, 0.0) for row in range(60)])
     with pytest.raises(MapError, match='too far from one another.*--query.*--spacing-m'):
         replays(far, Tolerance(2.0))
+
+
+def test_one_place_cannot_be_asked_of_any_other(corridor):
+    with pytest.raises(MapError, match='too far from one another'):
+        replays(part_of(corridor, np.array([7])), Tolerance(2.0))
