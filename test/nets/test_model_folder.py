@@ -165,8 +165,8 @@ def test_nan_weights_are_not_run(copied, make_network, monkeypatch, tmp_path):
 
 def _digest_of(network):
     from vpr_ros.core.card import weights_digest
-    from vpr_ros.nets.export import _weights
-    return weights_digest(_weights(network))
+    from vpr_ros.nets.export import weights_of
+    return weights_digest(weights_of(network))
 
 
 def test_the_card_of_another_network_is_not_written(make_network, tmp_path):

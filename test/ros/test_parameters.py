@@ -78,6 +78,7 @@ def test_what_the_method_refuses_is_refused():
 @pytest.mark.parametrize(('changes', 'message'), [
     ({'image_reliability': 'best'}, "image_reliability is 'best'; choose one of best_effort"),
     ({'image_transport': 'theora'}, 'choose one of auto, raw, compressed'),
+    ({'engine': 'tflite'}, "engine is 'tflite'; choose one of auto, onnxruntime, openvino, torch"),
     ({'image_decoder': 'pil'}, 'choose one of builtin, cv_bridge'),
     ({'max_rate_hz': -1.0}, 'max_rate_hz is -1.0; it must not be negative'),
     ({'odom_wait_s': float('nan')}, 'odom_wait_s is nan'),

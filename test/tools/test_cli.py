@@ -111,7 +111,13 @@ def test_settings_come_from_the_nodes_parameter_file(drive, halves, model, tmp_p
     params.write_text('/**:\n  ros__parameters:\n    confirm_steps: 77\n    map: other\n')
     done = vpr(*evaluate, tmp_path / 'one')
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / 'one/settings.json').read_text())['confirm_steps'] == 77
+    settings = json.loads((tmp_path / 'one/settings.json').read_text())
+    assert settings['confirm_steps'] == 77
+    assert f'network: {settings["engine"]}' in done.stdout
+    done = vpr(*evaluate, tmp_path / 'named', '--engine', 'onnxruntime', '--threads', '1')
+    assert done.returncode == 0, done.stderr
+    assert 'network: onnxruntime fp32, as asked' in done.stdout
+    refused(vpr(*evaluate, tmp_path / 'two', '--engine', 'tflite'), '--engine', 'tflite')
     params.write_text('/**:\n  ros__parameters:\n    confirm_steps: many\n')
     refused(vpr(*evaluate, tmp_path / 'two'), 'confirm_steps', 'int is needed')
     params.write_text('nothing: here\n')
@@ -137,3 +143,11 @@ def test_the_launch_files_parameters_are_the_localizers():
     from vpr_ros.tools.params_file import read_config
     read = read_config(ROOT / 'config' / 'relocalize.yaml')
     assert flat(read) == flat(LocalizerConfig())
+
+
+def test_engines_are_those_that_there_are():
+    from typing import get_args
+
+    from vpr_ros.nets.engines import ENGINES
+    from vpr_ros.tools.cli import Engine
+    assert get_args(Engine) == ENGINES

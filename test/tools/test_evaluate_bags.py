@@ -62,7 +62,8 @@ def test_topics_default_to_those_of_the_map(drive, halves, road, describer):
 def test_the_files_say_it_all(drive, halves, road, describer, tmp_path):
     bag, out = drive('query', halves(10, 30), spoil={5}), tmp_path / 'eval'
     evaluation = write_evaluation([bag], road, out, describer, CONFIG,
-                                  QuerySource(odom='/odom'), TOLERANCE, False, False)
+                                  QuerySource(odom='/odom'), TOLERANCE, False, False,
+                                  'by hand')
     report = json.loads((out / 'report.json').read_text())
     assert {'frames', 'frames_with_match', 'recall_at_1', 'recall_at_5', 'recall_at_10',
             'accepted', 'wrong_fixes', 'precision', 'coverage', 'position_error_m_median',
@@ -74,6 +75,7 @@ def test_the_files_say_it_all(drive, halves, road, describer, tmp_path):
     assert lines[10]['position_error_m'] == pytest.approx(
         evaluation.frames[10].errors()[0], abs=1e-3)
     settings = json.loads((out / 'settings.json').read_text())
+    assert settings['engine'] == 'by hand'
     assert settings['odom'] == '/odom'
     assert settings['image'] == '/image'
     assert settings['confirm_steps'] == CONFIG.confirm_steps

@@ -94,7 +94,8 @@ def test_from_a_name_to_a_describer_without_torch(offered, published, cosplace, 
     with torch.no_grad():
         wanted = published.gem(published.resnet_map(trunk, pixels), 2.5, before=True, linear=(
             state['aggregation.3.weight'], state['aggregation.3.bias']))
-    np.testing.assert_allclose(load_describer(out, 1, 'onnxruntime').describe([image]), wanted, atol=1e-4)
+    got = load_describer(out, 1, 'onnxruntime').describe([image])
+    np.testing.assert_allclose(got, wanted, atol=1e-4)
 
 
 def test_what_is_wrong_is_said_before_the_download(offered, tmp_path):

@@ -70,8 +70,12 @@ def file_digest(path: Path) -> str:
 
 
 def seal(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return `record` with the digests of the folder's files and, last, a digest of itself."""
-    files = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
+    """Return `record` with the digests of the folder's files and, last, a digest of itself.
+
+    Hidden files are left out: they are caches, which come and go.
+    """
+    files = {file.name: file_digest(file) for file in sorted(folder.iterdir())
+             if not file.name.startswith('.')}
     sealed = {**record, 'files': files}
     return {**sealed, 'digest': _record_digest(sealed)}
 

@@ -9,8 +9,10 @@ import re
 from typing import Any
 
 from vpr_ros.errors import VprError
+from vpr_ros.nets.engines import ENGINES
 
 _CHOICES = {
+    'engine': ENGINES,
     'image_transport': ('auto', 'raw', 'compressed'),
     'image_reliability': ('best_effort', 'reliable', 'system_default'),
     'image_decoder': ('builtin', 'cv_bridge'),
@@ -34,6 +36,8 @@ class NodeConfig:
 
     map: str = _knob('', 'folder of the map, or its file:// URL')
     model: str = _knob('', 'folder of the model; empty: the one that ships with the package')
+    engine: str = _knob('auto', 'what runs the network: onnxruntime, openvino, torch, or auto: '
+                        'the fastest here, measured once')
     threads: int = _knob(0, 'threads of the network; 0: what its engine thinks best')
     cameras: tuple[str, ...] = _knob(
         AS_IN_THE_MAP, "names of the cameras, or ['']: those of the map; one listens to image, "

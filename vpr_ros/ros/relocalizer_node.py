@@ -160,7 +160,8 @@ class RelocalizerNode(LifecycleNode):
             cameras = mounts_from_tf(self, cameras, topics, config.base_frame,
                                      config.mounts_timeout_s)
         describer = load_describer(Path(config.model).expanduser() if config.model else None,
-                                   config.threads)
+                                   config.threads, config.engine)
+        self.get_logger().info(f'network: {describer.choice}')
         return Setup(config, thresholds, cameras, decode, describer), place_map
 
     def _stop(self) -> None:

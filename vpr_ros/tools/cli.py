@@ -89,8 +89,9 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
                                 map_frame=map_frame, max_gap_s=max_gap_s,
                                 camera_info=camera_info, features=None if features == 'none'
                                 else FeatureKind(features)))
-    summary = write_map(bags, out, source, load_describer(model, threads), salvage, force)
-    console = Console()
+    console, describer = Console(), load_describer(model, threads, engine)
+    console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
+    summary = write_map(bags, out, source, describer, salvage, force)
     for line in summary.lines():
         console.print(line)
     console.print(f'map written: {out}', highlight=False)
@@ -117,7 +118,8 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
              odom: str = '', camera: str = '', model: Path | None = None,
              tolerance_m: float | None = None, tolerance_deg: float | None = None,
              params: Path | None = None, base_frame: str | None = None,
-             map_frame: str | None = None, max_gap_s: float | None = None, threads: int = 0,
+             map_frame: str | None = None, max_gap_s: float | None = None,
+             engine: Engine = 'auto', threads: int = 0,
              salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
     """Localize every image of a run and compare with the true poses.
 
@@ -166,9 +168,10 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
                                   base_frame=base_frame, map_frame=map_frame,
                                   max_gap_s=max_gap_s))
     tolerance = Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))
-    evaluation = write_evaluation(bags, map, out, load_describer(model, threads),
-                                  read_config(params), source, tolerance, salvage, force)
-    console = Console()
+    console, describer = Console(), load_describer(model, threads, engine)
+    console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
+    evaluation = write_evaluation(bags, map, out, describer, read_config(params), source,
+                                  tolerance, salvage, force, describer.choice)
     for remark in evaluation.remarks:
         console.print(remark, style='yellow')
     print_report(evaluation.report, console)
@@ -187,7 +190,8 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
               model: Path | None = None, tolerance_m: float | None = None,
               tolerance_deg: float | None = None, params: Path | None = None,
               out: Path | None = None, base_frame: str | None = None,
-              map_frame: str | None = None, max_gap_s: float | None = None, threads: int = 0,
+              map_frame: str | None = None, max_gap_s: float | None = None,
+              engine: Engine = 'auto', threads: int = 0,
               salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
     """Measure how probable a pose is on a map, and from when on to believe one.
 
@@ -255,9 +259,12 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
     source = QuerySource(**_given(image=image, pose=pose, odom=odom, camera=camera,
                                   base_frame=base_frame, map_frame=map_frame,
                                   max_gap_s=max_gap_s))
-    calibrated = calibrate_map(map, query or [], load_describer(model, threads) if query else None,
-                               source, target, map_odometry, out, salvage, force)
     console = Console()
+    describer = load_describer(model, threads, engine) if query else None
+    if describer is not None:
+        console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
+    calibrated = calibrate_map(map, query or [], describer, source, target, map_odometry, out,
+                               salvage, force)
     for remark in calibrated.remarks:
         console.print(remark, style='yellow')
     for line in calibration_lines(calibrated):

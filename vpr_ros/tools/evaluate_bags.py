@@ -207,15 +207,19 @@ def _of_calibration(localizer: Localizer, asked: QuerySource, place_map: PlaceMa
 
 def write_evaluation(bags: Sequence[Path], map_path: Path, out: Path, describer: Describer,
                      config: LocalizerConfig, source: QuerySource, tolerance: Tolerance,
-                     salvage: bool, force: bool) -> Evaluation:
-    """Evaluate `bags` on a map and write report.json, outcomes.jsonl and the settings."""
+                     salvage: bool, force: bool, engine: str = '') -> Evaluation:
+    """Evaluate `bags` on a map and write report.json, outcomes.jsonl and the settings.
+
+    `engine` says in the settings what ran the network.
+    """
     refuse_existing(out, force, VprError)
     place_map = PlaceMap.load(map_path)
     with Recording(bags, salvage) as recording:
         evaluation = evaluate(recording, place_map, describer, config, source, tolerance)
     settings = {'bags': [str(bag) for bag in bags], 'map': str(map_path),
                 'map_digest': place_map.digest, 'model': describer.card.name,
-                'model_digest': describer.card.digest, **asdict(source.filled(place_map)),
+                'model_digest': describer.card.digest, 'engine': engine,
+                **asdict(source.filled(place_map)),
                 **flat(config), 'tolerance_m': tolerance.m, 'tolerance_deg': tolerance.deg,
                 'threshold': evaluation.threshold,
                 'calibrated': evaluation.calibration is not None}
