@@ -37,7 +37,8 @@ demo: $(call stamp,core) $(PACKAGE)
 test: lint
 	$(BIN)/python -m pytest
 
-lint: $(call stamp,core) $(call stamp,ros) $(call stamp,train) $(call stamp,test) $(PACKAGE)
+lint: $(call stamp,core) $(call stamp,ros) $(call stamp,train) $(call stamp,quantize) \
+		$(call stamp,test) $(PACKAGE)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 

@@ -71,6 +71,13 @@ train = [
     'onnx==1.23.2',
     'onnxscript==0.7.2',
 ]
+openvino = [
+    'openvino>=2026.4',
+]
+quantize = [
+    'openvino==2026.4.1',
+    'nncf==3.4.0',
+]
 test = [
     'hypothesis',
     'pytest',
@@ -95,7 +102,7 @@ setup(
     package_data={NAME: ['py.typed', 'nets/default_model/[!.]*']},
     data_files=data_files,
     install_requires=core,
-    extras_require={'train': train, 'test': test},
+    extras_require={'train': train, 'openvino': openvino, 'quantize': quantize, 'test': test},
     entry_points={'console_scripts': [f'{name} = {where}' for name, where in COMMANDS.items()]},
     zip_safe=False,
 )

@@ -158,7 +158,7 @@ def test_package_xml_names_every_ros_package_in_use(manifest):
     assert ros <= depends(manifest)
 
 
-EXTRAS = {'torch', 'torchvision', 'torch_pruning', 'openvino', 'onnx'}
+EXTRAS = {'torch', 'torchvision', 'torch_pruning', 'openvino', 'nncf', 'onnx'}
 DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'yaml': 'PyYAML'}
 
 
@@ -176,8 +176,8 @@ def pins(file: str) -> dict[str, str]:
     return {name: version for name, version, marker in found if '<' not in marker}
 
 
-@pytest.mark.parametrize('file', ['core.txt', 'ros.txt', 'train.txt', 'test.txt',
-                                  'constraints.txt'])
+@pytest.mark.parametrize('file', ['core.txt', 'ros.txt', 'train.txt', 'quantize.txt',
+                                  'test.txt', 'constraints.txt'])
 def test_requirements_are_exact(file):
     lines = (ROOT / 'requirements' / file).read_text().splitlines()
     wanted = [line for line in lines if line and not line.startswith(('#', '-c constraints.txt'))]
@@ -186,12 +186,13 @@ def test_requirements_are_exact(file):
     assert [line for line in wanted if not exact.fullmatch(line)] == []
 
 
-def test_the_train_extra_is_the_pinned_one(wheel):
+@pytest.mark.parametrize('name', ['train', 'quantize'])
+def test_an_extra_is_the_pinned_one(wheel, name):
     metadata = zipfile.ZipFile(wheel).read(
         f'vpr_ros-{vpr_ros.__version__}.dist-info/METADATA').decode()
-    extra = dict(re.findall(r'^Requires-Dist: ([\w-]+)==(\S+); extra == "train"$', metadata,
+    extra = dict(re.findall(rf'^Requires-Dist: ([\w-]+)==(\S+); extra == "{name}"$', metadata,
                             re.MULTILINE))
-    assert extra == pins('train.txt')
+    assert extra == pins(f'{name}.txt')
     core = set(re.findall(r'^Requires-Dist: ([\w-]+)>=[\d.]+$', metadata, re.MULTILINE))
     assert core == set(pins('core.txt')) - {'setuptools', 'wheel'}
 
