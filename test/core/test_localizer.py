@@ -699,3 +699,12 @@ def test_a_threshold_of_ones_own_overrules_the_calibrated_one(corridor, describe
     localizer = Localizer(own, replace(corridor, calibration=NEVER), describer)
     assert localizer.threshold == 1e-12
     assert drive(localizer, view, range(10, 25))[-1].reason is Reason.ACCEPTED
+
+
+def test_a_second_camera_may_come_a_little_late(corridor, describer, view):
+    """Each camera goes forwards for itself; only of one and the same is an older picture stale."""
+    rear = rear_of(corridor)
+    localizer = Localizer(CONFIG, corridor, describer, [Camera('camera'), rear])
+    localizer.localize(view(20, 10.0, 'camera'))
+    assert localizer.localize(view(20, 9.95, 'rear')).reason is not Reason.STALE
+    assert localizer.localize(view(20, 9.95, 'camera')).reason is Reason.STALE

@@ -112,7 +112,7 @@ class Localizer:
         self._steps.reset()
         self._drives: dict[str, DriveMean] = {}   # of each camera
         self._averaged: dict[str, int] = {}       # the step up to which they go
-        self._newest_ns: int | None = None
+        self._newest_ns: dict[str, int] = {}      # by each camera
 
     def reconfigure(self, config: LocalizerConfig) -> None:
         """Use other thresholds from the next frame on; what is believed stays."""
@@ -159,10 +159,11 @@ class Localizer:
         restarted = self._jumped_back(frame.stamp_ns)
         if restarted:
             self.reset()
-        if self._newest_ns is not None and frame.stamp_ns < self._newest_ns:
+        # Cameras take turns as they please; each for itself must go forwards.
+        if frame.stamp_ns < self._newest_ns.get(frame.camera, frame.stamp_ns):
             return Outcome(frame.stamp_ns, frame.camera, (), (), Reason.STALE,
                            self._belief.unknown)
-        self._newest_ns = frame.stamp_ns
+        self._newest_ns[frame.camera] = frame.stamp_ns
         started = perf_counter()
         # 1. See: the image becomes one unit vector.
         descriptor = self._describer.describe([frame.image])[0]
@@ -196,7 +197,8 @@ class Localizer:
         self._calibration = None if self.unlike_calibration else self._map.calibration
 
     def _jumped_back(self, stamp_ns: int) -> bool:
-        return self._newest_ns is not None and stamp_ns < self._newest_ns - _RESTART_NS
+        newest_ns = max(self._newest_ns.values(), default=stamp_ns)
+        return stamp_ns < newest_ns - _RESTART_NS
 
     def _remember(self, frame: Frame, descriptor: Descriptors,
                   odom_from_base: se3.Array | None) -> Values:
@@ -232,6 +234,9 @@ class Localizer:
         signs = signs_of(rivals, self._belief, evidence, self._config.cluster)
         confidence = (self._calibration or Calibration()).confidence
         probability = confidence.probability(signs)
+        if rivals.are_close(self._config.ambiguous_probability):
+            # What speaks for both cannot make one of them surer than its share.
+            probability = min(probability, rivals.found[0].probability)
         reason = self._reason(rivals, signs, probability, self.threshold)
         hypotheses = rivals.hypotheses(frame.stamp_ns, self._map.frame_id, probability)
         return self._outcome(frame, matches, hypotheses, reason, signs)

@@ -67,7 +67,7 @@ class Steps:
             return False
         best = self.found[0].pose if self.found else None
         self._held = self._held + 1 if best is not None and self._goes_on(best) else 0
-        elapsed_s = min((frame.stamp_ns - last.stamp_ns) * 1e-9, _LONGEST_STEP_S)
+        elapsed_s = min(max(frame.stamp_ns - last.stamp_ns, 0) * 1e-9, _LONGEST_STEP_S)
         # The same picture after a drive is a camera that hangs: it says nothing new.
         self._belief.move(motion, elapsed_s, min(self._changed / self._new_view, 1.0))
         self._changed = 0.0
