@@ -17,9 +17,9 @@ from vpr_ros.errors import MapError
 # Beyond, more of a sign makes nothing surer: how far it reaches is a matter of light and weather,
 # and a calibration on a fair day would not hold on a foul one.
 _MOST_ODDS = 6.0
-_MOST_MARGIN = 12.0
-_MOST_SUPPORT = 0.15
-_MOST_FIT = 2.5
+_MOST_MARGIN = 16.0
+_MOST_SUPPORT = 0.2
+_MOST_FIT = 3.0
 _MOST_AGREEMENT = 5.0
 _RIDGE = 1e-3         # of the weights of standardized signs, a frame
 _EDGES = np.linspace(0.0, 1.0, 11)
@@ -61,11 +61,11 @@ class Confidence:
     for a map of which nothing was measured. `vpr calibrate` fits those of a map.
     """
 
-    bias: float = -6.1
-    odds: float = 0.04
-    margin: float = 0.47
-    support: float = 7.2
-    fit: float = 1.29
+    bias: float = -5.6
+    odds: float = 0.03
+    margin: float = 0.33
+    support: float = 10.3
+    fit: float = 1.04
     agreement: float = 0.0
 
     def __post_init__(self) -> None:
