@@ -18,6 +18,7 @@ from vpr_ros.errors import DatasetError, ModelError, VprError
 from vpr_ros.tools.picture_source import BagCamera, folder_pictures, is_bag
 
 COUNT = 256    # images to measure scales on; as many again to judge
+_TURNED = 0.95  # cosine to the parent's
 FEWEST = 8     # a half of them measures, the other judges
 
 
@@ -113,6 +114,9 @@ def quantized_lines(done: Quantized, out: Path) -> Iterator[str]:
         yield (f'{each.engine} int8: recall@1 {v.at_1:.3f} (float {v.parent_at_1:.3f}), @5 '
                f'{v.at_5:.3f} ({v.parent_at_5:.3f}) over {v.queries} queries; cosine to float '
                f'{v.cosine["p50"]:.4f} at the median, {v.cosine["min"]:.4f} at least')
+    if any(each.verdict.cosine['p05'] < _TURNED for each in done.judged):
+        yield ('some vectors turned far although recall may not show it: give more images, of what '
+               'the robot will see')
     if done.card.notes['forced']:
         yield 'written although recall falls by more than allowed: --force'
     yield f'written to {out}, model {done.card.digest[:12]}: another one than its parent'
