@@ -18,6 +18,8 @@ from launch_ros.actions import Node
 CONFIG = Path(get_package_share_directory('vpr_ros')) / 'config'
 # The name changed with Kilted: older releases know only the old one, newer ones warn of it.
 OLD, NEW = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+# Reading a map takes a decomposition, whose threads wait for one another where cores are shared.
+THREADS = 'OPENBLAS_NUM_THREADS'
 PROFILE = OLD if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy') else NEW
 
 ARGUMENTS = {
@@ -58,6 +60,8 @@ def start(context):
     ]
     if OLD not in os.environ and NEW not in os.environ:
         actions.insert(0, SetEnvironmentVariable(PROFILE, str(CONFIG / 'fastdds.xml')))
+    if THREADS not in os.environ:
+        actions.insert(0, SetEnvironmentVariable(THREADS, '1'))
     return actions
 
 
