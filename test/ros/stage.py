@@ -124,6 +124,10 @@ class Process:
     def log(self):
         return self._log.read_text()
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def wait(self, limit_s=LIMIT_S):
         return self._process.wait(limit_s)
 

@@ -48,6 +48,8 @@ def examine(model: Path | None, map_path: Path | None) -> list[Finding]:
 
 _MODULES = (
     ('onnxruntime', 'runs the networks', True, 'pip install onnxruntime'),
+    ('openvino', 'runs the networks as well, often faster on x86', False,
+     'pip install openvino'),
     ('faiss', 'searches the map', True, 'pip install faiss-cpu'),
     ('rosbags', 'reads recordings', True, 'pip install rosbags'),
     ('rclpy', 'runs the node', False, 'source the setup.bash of your ROS 2, or install the wheels '
@@ -94,7 +96,8 @@ def _model(path: Path | None) -> str:
     for _ in range(_TRIES):
         describer.describe([image])
     spent_ms = (perf_counter() - started) * 1e3 / _TRIES
-    return f'{card.name}, {card.dim}-d, {spent_ms:.1f} ms an image here'
+    return (f'{card.name}, {card.dim}-d, {spent_ms:.1f} ms an image here, by {describer.engine} '
+            f'{describer.precision}')
 
 
 def _map(path: Path, model: Path | None) -> str:
