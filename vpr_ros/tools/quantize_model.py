@@ -115,8 +115,8 @@ def quantized_lines(done: Quantized, out: Path) -> Iterator[str]:
                f'{v.at_5:.3f} ({v.parent_at_5:.3f}) over {v.queries} queries; cosine to float '
                f'{v.cosine["p50"]:.4f} at the median, {v.cosine["min"]:.4f} at least')
     if any(each.verdict.cosine['p05'] < _TURNED for each in done.judged):
-        yield ('some vectors turned far although recall may not show it: give more images, of what '
-               'the robot will see')
+        yield ('some vectors turned far, although recall may not show it: give more images, of '
+               'what the robot will see')
     if done.card.notes['forced']:
         yield 'written although recall falls by more than allowed: --force'
     yield f'written to {out}, model {done.card.digest[:12]}: another one than its parent'
