@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often is a pose wrong? Several procedural buildings, with odometry and without.
 
-`python bench/worlds.py [--model DIR] [--first 8] [--worlds 8] [--precision 0.99] [--fit]`
+`python bench/worlds.py [--model DIR] [--first 9] [--worlds 4] [--precision 0.95] [--fit]`
 
 Each world is the demo's under another seed: a mapping run, and a query run on another kind of day
 that drives, for a fifth of its way, through a wing the map never saw. In process, by bags. The
@@ -103,9 +103,9 @@ def main() -> None:
     """Print a row for each world, and their sums."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', type=Path)
-    parser.add_argument('--first', type=int, default=8)
-    parser.add_argument('--worlds', type=int, default=8)
-    parser.add_argument('--precision', type=float, default=0.99)
+    parser.add_argument('--first', type=int, default=9)
+    parser.add_argument('--worlds', type=int, default=4)
+    parser.add_argument('--precision', type=float, default=0.95)
     parser.add_argument('--fit', action='store_true')
     flags = parser.parse_args()
     describer = load_describer(flags.model)
