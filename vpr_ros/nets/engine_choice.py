@@ -18,7 +18,13 @@ from vpr_ros.core.types import Descriptors, Image
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.engine_describer import EngineDescriber
 from vpr_ros.nets.engine_verdicts import recall_verdict, remember_verdict, Verdict, verdict_key
-from vpr_ros.nets.engines import Candidate, candidates, open_describer, refuse_unknown
+from vpr_ros.nets.engines import (
+    Candidate,
+    candidates,
+    gpu_present,
+    open_describer,
+    refuse_unknown,
+)
 from vpr_ros.nets.preprocess import preprocess
 
 MIN_COSINE = 0.999    # of a float engine's descriptors with fp32's: below, it is another network
@@ -100,9 +106,9 @@ def _spent_s(describers: Sequence[EngineDescriber], batch: NDArray[np.float32], 
              ) -> list[float]:
     """Return the median seconds of a run for each, taken in turns.
 
-    One thread is counted in processor time, which does not see who else is busy.
+    One thread is counted in processor time, which does not see who else is busy, nor a GPU.
     """
-    clock = time.process_time if threads == 1 else time.perf_counter
+    clock = time.process_time if threads == 1 and not gpu_present() else time.perf_counter
     spent: list[list[float]] = [[] for _ in describers]
     end = time.perf_counter() + _BUDGET_S
     for turn in range(_ROUNDS[1]):
