@@ -50,7 +50,7 @@ def export(model: Path, /, *, out: Path, size: str = '', images: Path | None = N
     parity = card.notes['parity']
     for engine, cosine in parity['least_cosine'].items():
         console.print(f'{engine}: cosine {cosine:.6f} at least, with {parity["with"]}',
-                      highlight=False)
+                      highlight=False, soft_wrap=True)
     pre = card.preprocessing
     console.print(f'{card.name}, {card.dim}-d, images to {pre.height_px}x{pre.width_px}, '
                   f'{card.digest[:12]}, written to {out}', highlight=False, soft_wrap=True)
