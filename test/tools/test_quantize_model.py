@@ -16,6 +16,7 @@ from vpr_ros.bags.writer import BagWriter
 from vpr_ros.core import pose as se3
 from vpr_ros.errors import BagError, DatasetError, ModelError, VprError
 from vpr_ros.nets.model_folder import default_model_folder, read_card
+from vpr_ros.tools.picture_source import BagCamera
 from vpr_ros.tools.quantize_model import Labels, quantize_model, quantized_lines
 
 MODEL = default_model_folder()
@@ -56,8 +57,8 @@ def pictures(wall, tmp_path_factory):
 
 def test_a_bag_with_poses_judges_by_its_second_half(lap, tmp_path):
     there = np.linspace(0, 36, 16)
-    done = quantize_model(MODEL, lap('two_laps', [*there, *there + 0.3]), tmp_path / 'out',
-                          Labels('/pose'), form='onnxruntime', max_drop_points=10.0)
+    done = quantize_model(MODEL, BagCamera(lap('two_laps', [*there, *there + 0.3]), '', '/pose'),
+                          tmp_path / 'out', Labels(), form='onnxruntime', max_drop_points=10.0)
     assert 'map = the earlier half of the bag, query = the later' in done.protocol
     assert 'within 2 m and 45 deg' in done.protocol
     assert 'none of them a query' in done.protocol
@@ -72,15 +73,15 @@ def test_a_bag_with_poses_judges_by_its_second_half(lap, tmp_path):
 def test_a_second_bag_judges(lap, tmp_path):
     first, second = (lap(name, np.linspace(start, 36 + start, 12)) for name, start in (
         ('first', 0.0), ('second', 0.4)))
-    done = quantize_model(MODEL, first, tmp_path / 'out', Labels('/pose', second),
-                          form='onnxruntime', max_drop_points=100.0)
+    done = quantize_model(MODEL, BagCamera(first, '/image', '/pose'), tmp_path / 'out',
+                          Labels(second), form='onnxruntime', max_drop_points=100.0)
     assert 'map = the first bag, query = the second' in done.protocol
     assert done.judged[0].verdict.queries == 12
 
 
 def test_pictures_without_truth_judge_by_themselves(pictures, tmp_path):
-    done = quantize_model(MODEL, pictures, tmp_path / 'out', Labels(), form='onnxruntime',
-                          max_drop_points=100.0)
+    done = quantize_model(MODEL, BagCamera(pictures), tmp_path / 'out', Labels(),
+                          form='onnxruntime', max_drop_points=100.0)
     assert 'stand-in' in done.protocol
     assert '10 images of' in done.protocol
 
@@ -88,7 +89,7 @@ def test_pictures_without_truth_judge_by_themselves(pictures, tmp_path):
 @pytest.mark.skipif(not (SHARED / 'data' / 'corridor').is_dir(),
                     reason=f'the image sets are not at {SHARED}; set VPR_SHARED')
 def test_the_shipped_model_keeps_its_recall_on_a_real_corridor(tmp_path):
-    done = quantize_model(MODEL, SHARED / 'data' / 'corridor' / 'ref', tmp_path / 'out',
+    done = quantize_model(MODEL, BagCamera(SHARED / 'data' / 'corridor' / 'ref'), tmp_path / 'out',
                           Labels(set_name='corridor', shared=SHARED), count=64,
                           form='onnxruntime', max_drop_points=2.0)
     verdict = done.judged[0].verdict
@@ -98,8 +99,7 @@ def test_the_shipped_model_keeps_its_recall_on_a_real_corridor(tmp_path):
 
 
 @pytest.mark.parametrize(('labels', 'said'), [
-    ({'truth': '/pose', 'set_name': 'corridor'}, '--set has a truth of its own'),
-    ({'query': Path('b')}, '--query needs poses to compare with; give --truth'),
+    ({'query': Path('b'), 'set_name': 'corridor'}, '--set has a truth of its own'),
     ({'set_name': 'corridor'}, '--set names a set below --shared; give both'),
     ({'shared': Path('x')}, '--set names a set below --shared; give both')])
 def test_labels_that_contradict_are_refused(labels, said):
@@ -107,40 +107,43 @@ def test_labels_that_contradict_are_refused(labels, said):
         Labels(**labels)
 
 
-@pytest.mark.parametrize(('labels', 'kind', 'said'), [
-    ({'truth': '/pose'}, VprError, 'is a folder of pictures; give a bag, or --set'),
-    ({'set_name': 'nowhere', 'shared': Path('.')}, DatasetError, "no set is called 'nowhere'"),
-    ({'set_name': 'corridor', 'shared': Path('/nowhere')}, DatasetError, 'corridor')])
-def test_labels_that_are_not_there_are_refused(pictures, tmp_path, labels, kind, said):
+@pytest.mark.parametrize(('truth', 'labels', 'kind', 'said'), [
+    ('/pose', {}, VprError, 'is a folder of pictures; give a bag, or --set'),
+    ('', {'query': Path('b')}, VprError, '--query needs poses to compare with; give --truth'),
+    ('/pose', {'set_name': 'corridor', 'shared': Path('.')}, VprError, 'has a truth of its own'),
+    ('', {'set_name': 'nowhere', 'shared': Path('.')}, DatasetError, "no set is called 'nowhere'"),
+    ('', {'set_name': 'corridor', 'shared': Path('/nowhere')}, DatasetError, 'corridor')])
+def test_labels_that_are_not_there_are_refused(pictures, tmp_path, truth, labels, kind, said):
     with pytest.raises(kind, match=said):
-        quantize_model(MODEL, pictures, tmp_path / 'out', Labels(**labels), form='onnxruntime')
+        quantize_model(MODEL, BagCamera(pictures, '', truth), tmp_path / 'out', Labels(**labels),
+                       form='onnxruntime')
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_comes_nowhere_twice_cannot_judge(lap, tmp_path):
     with pytest.raises(DatasetError, match='1 of 12 queries have a positive in the map'):
-        quantize_model(MODEL, lap('once', np.linspace(0, 40, 24)), tmp_path / 'out',
-                       Labels('/pose'), form='onnxruntime')
+        quantize_model(MODEL, BagCamera(lap('once', np.linspace(0, 40, 24)), '', '/pose'),
+                       tmp_path / 'out', Labels(), form='onnxruntime')
 
 
 def test_too_few_or_no_pictures_are_refused(pictures, tmp_path):
     with pytest.raises(DatasetError, match=r'there is no .*nowhere'):
-        quantize_model(MODEL, tmp_path / 'nowhere', tmp_path / 'out', Labels())
+        quantize_model(MODEL, BagCamera(tmp_path / 'nowhere'), tmp_path / 'out', Labels())
     (tmp_path / 'few').mkdir()
     cv2.imwrite(str(tmp_path / 'few' / 'a.png'), np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DatasetError, match='holds 1 images; half of them measure'):
-        quantize_model(MODEL, tmp_path / 'few', tmp_path / 'out', Labels())
+        quantize_model(MODEL, BagCamera(tmp_path / 'few'), tmp_path / 'out', Labels())
     with pytest.raises(VprError, match='--count must be 8 or more, not 3'):
-        quantize_model(MODEL, pictures, tmp_path / 'out', Labels(), count=3)
+        quantize_model(MODEL, BagCamera(pictures), tmp_path / 'out', Labels(), count=3)
     with pytest.raises(ModelError, match='there is no model folder'):
-        quantize_model(tmp_path / 'none', pictures, tmp_path / 'out', Labels())
+        quantize_model(tmp_path / 'none', BagCamera(pictures), tmp_path / 'out', Labels())
 
 
 def test_a_bag_without_images_is_refused(tmp_path):
     with BagWriter(tmp_path / 'poses') as bag:
         bag.pose_stamped('/pose', 0, se3.from_xy_yaw(0.0, 0.0, 0.0))
     with pytest.raises(BagError, match='has 0 image topics'):
-        quantize_model(MODEL, tmp_path / 'poses', tmp_path / 'out', Labels())
+        quantize_model(MODEL, BagCamera(tmp_path / 'poses'), tmp_path / 'out', Labels())
 
 
 def test_on_the_command_line_a_refusal_is_one_line(pictures, tmp_path):

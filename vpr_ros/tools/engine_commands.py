@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -64,7 +64,9 @@ def quantize(model: Path, /, *, images: Path, out: Path, image: str = '', truth:
              query: Path | None = None, set: str = '', shared: Path | None = None,
              format: str = 'both', count: int | None = None,
              max_recall_drop: float | None = None, tolerance_m: float | None = None,
-             tolerance_deg: float | None = None, force: Annotated[bool, _NO] = False) -> None:
+             tolerance_deg: float | None = None, base_frame: str | None = None,
+             map_frame: str | None = None, max_gap_s: float | None = None,
+             force: Annotated[bool, _NO] = False) -> None:
     """Make an int8 model, and refuse it when it recalls less than its parent.
 
     Where no truth is given, images are labelled by themselves: a stand-in, and said to be one.
@@ -99,20 +101,26 @@ def quantize(model: Path, /, *, images: Path, out: Path, image: str = '', truth:
         A place is right within this distance (default 2.0).
     tolerance_deg
         And within this angle (default 45).
+    base_frame
+        Frame of the robot in /tf (default base_link).
+    map_frame
+        Frame of the map in /tf (default: the root of the tree).
+    max_gap_s
+        Longest gap in the true poses that may be bridged (default 1.0).
     force
         Replace an existing folder, and write also what recalls less.
     """
     from vpr_ros.core.scoring import Tolerance
+    from vpr_ros.tools.picture_source import BagCamera
     from vpr_ros.tools.quantize_model import Labels, quantize_model, quantized_lines
-    tolerance = Tolerance(**{name: value for name, value in (
-        ('m', tolerance_m), ('deg', tolerance_deg)) if value is not None})
-    given = {name: value for name, value in (
-        ('count', count), ('max_drop_points', max_recall_drop)) if value is not None}
+    tolerance = Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))
+    camera = BagCamera(images, image, truth, **_given(
+        base_frame=base_frame, map_frame=map_frame, max_gap_s=max_gap_s))
     console, progress = Console(), Console(stderr=True)
-    done = quantize_model(model, images, out, Labels(truth, query, set, shared, tolerance),
-                          topic=image, form=format, force=force,
+    done = quantize_model(model, camera, out, Labels(query, set, shared, tolerance), form=format,
+                          force=force,
                           say=lambda text: progress.print(text, style='dim', highlight=False),
-                          **given)  # type: ignore[arg-type]
+                          **_given(count=count, max_drop_points=max_recall_drop))
     for line in quantized_lines(done, out):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f'protocol: {done.protocol}', style='dim', highlight=False, soft_wrap=True)
@@ -143,10 +151,15 @@ def bench(models: Annotated[list[Path], Parameter(negative=())], /, *, dense: Pa
     from vpr_ros.tools.bench_tables import print_bench, write_bench
     if not models:
         raise ModelError('bench what? give one or more model folders')
-    config = BenchConfig(threads=threads, **({} if rounds is None else {'rounds': rounds}))
+    config = BenchConfig(threads=threads, **_given(rounds=rounds))
     chosen = tuple(name.strip() for name in engines.split(',') if name.strip())
     result = bench_models(models, dense or models[0], chosen, config,
                           Console(stderr=True).print)
     print_bench(result, Console())
     if json is not None:
         write_bench(result, json)
+
+
+def _given(**flags: Any) -> dict[str, Any]:
+    """Return the flags that were set, so that each default is said where it belongs."""
+    return {name: value for name, value in flags.items() if value is not None}

@@ -12,10 +12,10 @@ import numpy as np
 
 from vpr_ros.bags.frames import decode_or_skip, FrameCount, LazyFrame, read_images
 from vpr_ros.bags.recording import Recording
-from vpr_ros.bags.trajectory import read_trajectory
+from vpr_ros.bags.trajectory import BASE_FRAME, read_trajectory
 from vpr_ros.bags.wire import IMAGE_TYPES
 from vpr_ros.core import pose as se3
-from vpr_ros.core.trajectory_lookup import poses_at
+from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Image
 from vpr_ros.datasets.run import LazyImages, Run
 from vpr_ros.errors import BagError, DatasetError
@@ -63,6 +63,9 @@ class BagCamera:
     path: Path
     topic: str = ''
     truth: str = ''
+    base_frame: str = BASE_FRAME
+    map_frame: str | None = None
+    max_gap_s: float = MAX_GAP_S
 
     def images(self, count: int) -> Sequence[Image]:
         """Return up to `count` images, evenly spread over the recording.
@@ -80,9 +83,10 @@ class BagCamera:
         """
         with Recording(self.path) as recording:
             frames = self._frames(recording, count)
-            truth = read_trajectory(recording, self.truth)
+            truth = read_trajectory(recording, self.truth, self.map_frame, self.base_frame,
+                                    self.max_gap_s)
         stamps_ns = np.array([frame.stamp_ns for frame in frames], np.int64)
-        poses, known = poses_at(truth, stamps_ns, name=self.truth)
+        poses, known = poses_at(truth, stamps_ns, self.max_gap_s, self.truth)
         kept = [i for i in np.flatnonzero(known) if i == 0 or stamps_ns[i] > stamps_ns[i - 1]]
         if not kept:
             raise BagError(f'none of the images of {self.path} was taken while {self.truth} gave '

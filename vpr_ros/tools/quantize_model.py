@@ -24,29 +24,26 @@ FEWEST = 8     # a half of them measures, the other judges
 
 @dataclass(frozen=True)
 class Labels:
-    """Where truth comes from: a known set, poses in the bag (and in a second one), or nowhere."""
+    """What judges: poses of the bag, if it has them, and a second bag; or a known set."""
 
-    truth: str = ''               # pose topic, or tf
     query: Path | None = None     # a second bag; without: the later half of the first
     set_name: str = ''
     shared: Path | None = None    # folder of the known sets
     tolerance: Tolerance = field(default_factory=Tolerance)
 
     def __post_init__(self) -> None:
-        if self.set_name and (self.truth or self.query):
+        if self.set_name and self.query:
             raise VprError('--set has a truth of its own; leave --truth and --query out')
-        if self.query and not self.truth:
-            raise VprError('--query needs poses to compare with; give --truth, a topic or tf')
         if bool(self.set_name) != (self.shared is not None):
             raise VprError('--set names a set below --shared; give both, such as --set corridor '
                            '--shared ../shared')
 
 
-def quantize_model(model: Path, pictures: Path, out: Path, labels: Labels, *, topic: str = '',
+def quantize_model(model: Path, camera: BagCamera, out: Path, labels: Labels, *,
                    count: int = COUNT, form: str = 'both',
                    max_drop_points: float = MAX_RECALL_DROP_POINTS, force: bool = False,
                    say: Callable[[str], object] = lambda text: None) -> Quantized:
-    """Write the int8 model `out` as `quantize` does, from a folder of pictures or a bag.
+    """Write the int8 model `out` as `quantize` does, from a bag or (`camera.path`) pictures.
 
     Without labels, every other image is held out and labelled by itself.
     Raises VprError for pictures, labels or a model that cannot be used; nothing is written then.
@@ -54,20 +51,23 @@ def quantize_model(model: Path, pictures: Path, out: Path, labels: Labels, *, to
     refuse_existing(out, force, ModelError)
     if count < FEWEST:
         raise VprError(f'--count must be {FEWEST} or more, not {count}')
-    if not pictures.exists():
-        raise DatasetError(f'there is no {pictures}; check the path')
-    images, pair = _images_and_pair(pictures, labels, topic, count)
+    if not camera.path.exists():
+        raise DatasetError(f'there is no {camera.path}; check the path')
+    images, pair = _images_and_pair(camera, labels, count)
     return quantize(model, images, pair, out, form=form, max_drop_points=max_drop_points,
-                    source=pictures.name, force=force, say=say)
+                    source=camera.path.name, force=force, say=say)
 
 
-def _images_and_pair(pictures: Path, labels: Labels, topic: str, count: int
+def _images_and_pair(camera: BagCamera, labels: Labels, count: int
                      ) -> tuple[Sequence[Image], RunPair]:
-    camera = BagCamera(pictures, topic, labels.truth)
-    if labels.truth:
-        if not is_bag(pictures):
-            raise VprError(f'--truth is a topic in a bag, and {pictures} is a folder of pictures; '
-                           'give a bag, or --set')
+    if labels.query and not camera.truth:
+        raise VprError('--query needs poses to compare with; give --truth, a topic or tf')
+    if camera.truth:
+        if labels.set_name:
+            raise VprError('--set has a truth of its own; leave --truth and --query out')
+        if not is_bag(camera.path):
+            raise VprError(f'--truth is a topic in a bag, and {camera.path} is a folder of '
+                           'pictures; give a bag, or --set')
         if labels.query:
             mapping = camera.run(count)
             asked = replace(camera, path=labels.query).run(count)
@@ -83,8 +83,8 @@ def _images_and_pair(pictures: Path, labels: Labels, topic: str, count: int
         return _images(camera, count), _known(labels.set_name, labels.shared)
     images = _images(camera, 2 * count)
     if len(images) < 2 * FEWEST:
-        raise DatasetError(f'{pictures} holds {len(images)} images; half of them measure and half '
-                           f'judge, so {2 * FEWEST} or more are needed')
+        raise DatasetError(f'{camera.path} holds {len(images)} images; half of them measure and '
+                           f'half judge, so {2 * FEWEST} or more are needed')
     return images[::2], self_labelled(images[1::2])
 
 
