@@ -190,4 +190,5 @@ def _protocol(config: BenchConfig) -> str:
             f'{config.rounds} rounds, {_TURN} runs a turn behind one that is not counted; '
             'processor time of the process; the network alone, on preprocessed images; ratio: to '
             'the dense model in torch fp32; matrix product: the fastest one; memory: most of the '
-            f'process at batch 1; throughput: batch {config.batch}, wall clock; stages: 640x480 JPEG, 10,000 places, exact search')
+            f'process at batch 1; throughput: batch {config.batch}, wall clock; stages: '
+            '640x480 JPEG, 10,000 places, exact search')
