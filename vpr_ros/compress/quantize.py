@@ -184,5 +184,7 @@ def _refusal(worst: Judged, max_drop_points: float, pair: RunPair) -> str:
     return (f'in int8 by {worst.engine}, recall@1 on {pair.name} falls from '
             f'{verdict.parent_at_1:.3f} to {verdict.at_1:.3f}, by {verdict.drop_points:.1f} '
             f'points (one of the {verdict.queries} queries is {one:.1f}); more than '
-            f'{max_drop_points:g} is refused. Give more images of the kind that the robot sees, '
+            f'{max_drop_points:g} is refused. '
+            + ('So few queries cannot tell: judge on more. ' if one > max_drop_points else '')
+            + 'Give more images of the kind that the robot sees, '
             'allow more by --max-recall-drop, or pass --force; nothing was written')
