@@ -13,8 +13,9 @@ from rclpy.lifecycle import LifecycleNode
 from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.types import Camera, Describer, Outcome
+from vpr_ros.core.types import Camera, Outcome
 from vpr_ros.errors import FrameError
+from vpr_ros.nets.engine_describer import EngineDescriber
 from vpr_ros.ros.decoders import Decoder
 from vpr_ros.ros.diagnostics import Latencies
 from vpr_ros.ros.handoff import Handoff
@@ -34,7 +35,7 @@ class Setup:
     thresholds: LocalizerConfig
     cameras: Sequence[Camera]
     decode: Decoder
-    describer: Describer
+    describer: EngineDescriber
 
 
 class Pipeline:

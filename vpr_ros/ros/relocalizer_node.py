@@ -90,7 +90,9 @@ class RelocalizerNode(LifecycleNode):
     @_said
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read parameters, map and model; FAILURE and one line in the log for a bad one."""
-        self._pipeline = Pipeline(self, *self._read_setup())
+        setup, place_map = self._read_setup()
+        self._pipeline = Pipeline(self, setup, place_map)
+        self.get_logger().info(f'network: {setup.describer.choice}')
         self._answers = Services(self, self._pipeline, self._cameras, lambda: self._worker,
                                  self._failed)
         self._reporter = Reporter(self, self._pipeline, self._cameras)
@@ -161,7 +163,6 @@ class RelocalizerNode(LifecycleNode):
                                      config.mounts_timeout_s)
         describer = load_describer(Path(config.model).expanduser() if config.model else None,
                                    config.threads, config.engine)
-        self.get_logger().info(f'network: {describer.choice}')
         return Setup(config, thresholds, cameras, decode, describer), place_map
 
     def _stop(self) -> None:
