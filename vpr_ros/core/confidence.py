@@ -61,11 +61,11 @@ class Confidence:
     for a map of which nothing was measured. `vpr calibrate` fits those of a map.
     """
 
-    bias: float = -5.6
-    odds: float = 0.03
-    margin: float = 0.33
-    support: float = 10.3
-    fit: float = 1.04
+    bias: float = -5.42
+    odds: float = 0.006
+    margin: float = 0.36
+    support: float = 7.9
+    fit: float = 1.0
     agreement: float = 0.0
 
     def __post_init__(self) -> None:
