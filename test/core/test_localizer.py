@@ -10,7 +10,7 @@ import pytest
 from vpr_ros.core import pose as se3
 from vpr_ros.core.belief import BeliefConfig
 from vpr_ros.core.calibration import Calibration
-from vpr_ros.core.clusters import ClusterConfig
+from vpr_ros.core.clusters import Cluster, ClusterConfig
 from vpr_ros.core.confidence import Confidence
 from vpr_ros.core.evidence import EvidenceConfig
 from vpr_ros.core.intrinsics import Intrinsics
@@ -708,3 +708,14 @@ def test_a_second_camera_may_come_a_little_late(corridor, describer, view):
     localizer.localize(view(20, 10.0, 'camera'))
     assert localizer.localize(view(20, 9.95, 'rear')).reason is not Reason.STALE
     assert localizer.localize(view(20, 9.95, 'camera')).reason is Reason.STALE
+
+
+def test_geometry_says_nothing_of_what_a_camera_cannot_see(corridor, describer, view):
+    """The views that a front camera has are not compared with what stands behind the robot."""
+    localizer = Localizer(CONFIG, corridor, describer, [Camera('camera'), rear_of(corridor)])
+    localizer.localize(view(20, 0.0, 'camera'))
+    backwards = localizer._viewpoints.state_of['rear'][:3]
+    cluster = Cluster(backwards, se3.IDENTITY, np.eye(6), 0.9)
+    nothing = np.zeros(len(localizer._viewpoints.poses))
+    assert localizer._place_of('camera', cluster, nothing) is None
+    assert localizer._place_of('rear', cluster, nothing) in (0, 1, 2)

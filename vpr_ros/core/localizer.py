@@ -249,16 +249,22 @@ class Localizer:
             return rivals
         look = self._verifier.look(frame, self._lenses.get(frame.camera))
         checked = rivals.found[:2] if doubtful else rivals.found[:1]
-        places = [self._place_of(frame.camera, cluster, evidence) for cluster in checked]
+        seen = [self._place_of(frame.camera, cluster, evidence) for cluster in checked]
+        places = [place for place in seen if place is not None]
+        if len(places) < len(seen):
+            return rivals  # this camera has no view of one of them, and says nothing
         views = [self._verifier.check(look, place) for place in places]
         yaws = [float(se3.yaw_rad(self._map.poses[place])) for place in places]
         return rivals.verified(views, yaws, self._config.verify)
 
-    def _place_of(self, camera: str, cluster: Cluster, evidence: Values) -> int:
-        """Return the place (its row) of a cluster that looks most like the picture."""
+    def _place_of(self, camera: str, cluster: Cluster, evidence: Values) -> int | None:
+        """Return the place (its row) of a cluster that looks most like the picture.
+
+        None where the camera has no view of any.
+        """
         states = self._viewpoints.state_of[camera]
         rows = np.flatnonzero(np.isin(states, cluster.members))
-        return int(rows[np.argmax(evidence[states[rows]])]) if len(rows) else 0
+        return int(rows[np.argmax(evidence[states[rows]])]) if len(rows) else None
 
     def _reason(self, rivals: Rivals, signs: Signs, probability: float, threshold: float
                 ) -> Reason:
