@@ -17,7 +17,8 @@ from vpr_ros.core import pose as se3
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import Tolerance
-from vpr_ros.tools.evaluate_bags import evaluate, outcome_record, QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate, outcome_record
+from vpr_ros.tools.query_run import QuerySource
 
 IMAGE, ODOM, POSE = '/camera/image_raw', '/odom', '/ground_truth'
 

@@ -23,8 +23,9 @@ from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import MapSource, write_map
 from vpr_ros.tools.calibrate import calibrate_map, Target
 from vpr_ros.tools.describe_map import map_record
-from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate
 from vpr_ros.tools.print_calibration import calibration_lines, next_step
+from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, POSE, write_run
 
 DATA = Path(os.environ.get('VPR_SHARED', Path(__file__).resolve().parents[3] / 'shared')) / 'data'
@@ -194,7 +195,7 @@ def test_an_interrupted_store_leaves_the_old_map(road):
         from vpr_ros.core import folder
         from vpr_ros.core.scoring import Tolerance
         from vpr_ros.tools.calibrate import calibrate_map, Target
-        from vpr_ros.tools.evaluate_bags import QuerySource
+        from vpr_ros.tools.query_run import QuerySource
         folder._exchange = lambda new, at: os.kill(os.getpid(), signal.SIGKILL)
         calibrate_map(Path({str(road)!r}), [], None, QuerySource(),
                       Target(0.9, Tolerance(1.6, 45.0)))

@@ -149,5 +149,5 @@ def test_engines_are_those_that_there_are():
     from typing import get_args
 
     from vpr_ros.nets.engines import ENGINES
-    from vpr_ros.tools.cli import Engine
+    from vpr_ros.tools.flags import Engine
     assert get_args(Engine) == ENGINES

@@ -23,9 +23,9 @@ from vpr_ros.core.trials import apart, calibration_of, stretch_of, stretches, Tr
 from vpr_ros.core.types import Describer, Frame, Image
 from vpr_ros.errors import BagError, MapError, VprError
 from vpr_ros.report.reliability import draw_reliability
-from vpr_ros.tools.evaluate_bags import nothing_to_judge, QueryRun, QuerySource
 from vpr_ros.tools.examination import Driven, Examination
 from vpr_ros.tools.progress import progress
+from vpr_ros.tools.query_run import nothing_to_judge, QueryRun, QuerySource
 
 _PRECISION = 0.99
 _NO_IMAGE: Image = np.zeros((0, 0, 3), dtype=np.uint8)

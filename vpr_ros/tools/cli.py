@@ -17,6 +17,8 @@ from rich.console import Console
 from vpr_ros import __version__
 from vpr_ros.errors import VprError
 from vpr_ros.tools.engine_commands import add_engine_commands
+from vpr_ros.tools.evaluate_command import add_evaluate_command
+from vpr_ros.tools.flags import Bags, Engine, given, Switch
 from vpr_ros.tools.model_commands import model_app
 
 app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
@@ -26,11 +28,7 @@ map_app = App(name='map', help='Build a map from bags, or look at one.')
 app.command(map_app)
 app.command(model_app)
 add_engine_commands(app)
-
-Bags = Annotated[list[Path], Parameter(help='rosbag2 folders, .mcap, .db3 or ROS 1 .bag files.',
-                                       negative=())]
-_NO = Parameter(negative=())
-Engine = Literal['auto', 'onnxruntime', 'openvino', 'torch']
+add_evaluate_command(app)
 
 
 @map_app.command(name='build')
@@ -40,8 +38,8 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
               base_frame: str | None = None, map_frame: str | None = None,
               max_gap_s: float | None = None,
               features: Literal['none', 'orb', 'sift'] = 'none', camera_info: str | None = None,
-              engine: Engine = 'auto', threads: int = 0, salvage: Annotated[bool, _NO] = False,
-              force: Annotated[bool, _NO] = False) -> None:
+              engine: Engine = 'auto', threads: int = 0, salvage: Switch = False,
+              force: Switch = False) -> None:
     """Turn a mapping run with poses into a map.
 
     Parameters
@@ -84,7 +82,7 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
     from vpr_ros.core.local_features import FeatureKind
     from vpr_ros.nets.model_folder import load_describer
     from vpr_ros.tools.build_map import MapSource, write_map
-    source = MapSource(**_given(image=image, pose=pose, camera=camera, spacing_m=spacing_m,
+    source = MapSource(**given(image=image, pose=pose, camera=camera, spacing_m=spacing_m,
                                 turn_deg=turn_deg, every=every, base_frame=base_frame,
                                 map_frame=map_frame, max_gap_s=max_gap_s,
                                 camera_info=camera_info, features=None if features == 'none'
@@ -98,7 +96,7 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
 
 
 @map_app.command(name='info')
-def map_info(path: Path, /, *, json: Annotated[bool, _NO] = False) -> None:
+def map_info(path: Path, /, *, json: Switch = False) -> None:
     """Say what a map holds; its digests are checked on the way.
 
     Parameters
@@ -114,85 +112,16 @@ def map_info(path: Path, /, *, json: Annotated[bool, _NO] = False) -> None:
 
 
 @app.command
-def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '',
-             odom: str = '', camera: str = '', model: Path | None = None,
-             tolerance_m: float | None = None, tolerance_deg: float | None = None,
-             params: Path | None = None, base_frame: str | None = None,
-             map_frame: str | None = None, max_gap_s: float | None = None,
-             engine: Engine = 'auto', threads: int = 0,
-             salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
-    """Localize every image of a run and compare with the true poses.
-
-    Parameters
-    ----------
-    map
-        Folder of the map.
-    out
-        Folder for report.json, outcomes.jsonl and settings.json.
-    image
-        Image topic; left out: the one that the map was built from.
-    pose
-        Source of the true poses; left out: as for the map.
-    odom
-        Odometry topic that the localizer may use; left out: none.
-    camera
-        Name of the camera; left out: the map's only one.
-    model
-        Model folder; left out: the network that ships with this package.
-    tolerance_m
-        A pose is right within this distance (default 2.0).
-    tolerance_deg
-        And within this angle (default 45).
-    params
-        YAML file with the node's parameters.
-    base_frame
-        Frame of the robot in /tf (default base_link).
-    map_frame
-        Frame of the map in /tf (default: the root of the tree).
-    max_gap_s
-        Longest gap in the true poses that may be bridged (default 1.0).
-    engine
-        What runs the network; auto: the fastest here, measured once.
-    threads
-        Threads of the network; 0 leaves it to the engine.
-    salvage
-        Read a bag that was cut short as far as it goes.
-    force
-        Replace an existing result.
-    """
-    from vpr_ros.core.scoring import Tolerance
-    from vpr_ros.nets.model_folder import load_describer
-    from vpr_ros.tools.evaluate_bags import print_report, QuerySource, write_evaluation
-    from vpr_ros.tools.params_file import read_config
-    source = QuerySource(**_given(image=image, pose=pose, odom=odom, camera=camera,
-                                  base_frame=base_frame, map_frame=map_frame,
-                                  max_gap_s=max_gap_s))
-    tolerance = Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))
-    console, describer = Console(), load_describer(model, threads, engine)
-    console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
-    evaluation = write_evaluation(bags, map, out, describer, read_config(params), source,
-                                  tolerance, salvage, force, describer.choice)
-    for remark in evaluation.remarks:
-        console.print(remark, style='yellow')
-    print_report(evaluation.report, console)
-    console.print(f'accepted from a probability of {evaluation.threshold:.4f}'
-                  + ('' if evaluation.calibration is None else
-                     f', the calibration of the map by {evaluation.calibration.source}'),
-                  highlight=False)
-    console.print(f'report written: {out}', highlight=False)
-
-
-@app.command
 def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
                   consume_multiple=True, negative=())] = None,
               precision: float | None = None, image: str = '', pose: str = '', odom: str = '',
-              map_odometry: Annotated[bool, _NO] = False, camera: str = '',
+              map_odometry: Switch = False, camera: str = '',
               model: Path | None = None, tolerance_m: float | None = None,
               tolerance_deg: float | None = None, params: Path | None = None,
               out: Path | None = None, base_frame: str | None = None,
               map_frame: str | None = None, max_gap_s: float | None = None,
               engine: Engine = 'auto', threads: int = 0,
-              salvage: Annotated[bool, _NO] = False, force: Annotated[bool, _NO] = False) -> None:
+              salvage: Switch = False, force: Switch = False) -> None:
     """Measure how probable a pose is on a map, and from when on to believe one.
 
     What is found is stored in the map. Without --query the map is asked for its own places, which
@@ -245,18 +174,18 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
     from vpr_ros.core.scoring import Tolerance
     from vpr_ros.nets.model_folder import load_describer
     from vpr_ros.tools.calibrate import calibrate_map, Target
-    from vpr_ros.tools.evaluate_bags import QuerySource
     from vpr_ros.tools.params_file import read_config
     from vpr_ros.tools.print_calibration import calibration_lines, next_step
-    if not query and (given := [flag for flag, value in (
+    from vpr_ros.tools.query_run import QuerySource
+    if not query and (lost := [flag for flag, value in (
             ('--image', image), ('--pose', pose), ('--odom', odom), ('--camera', camera),
             ('--model', model)) if value]):
-        raise VprError(f'{" and ".join(given)}: of which run? Give its bags with --query')
+        raise VprError(f'{" and ".join(lost)}: of which run? Give its bags with --query')
     if query and map_odometry:
         raise VprError('--map-odometry is for a map by itself; with --query, give --odom')
-    target = Target(**_given(precision=precision, config=read_config(params),
-                             tolerance=Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))))
-    source = QuerySource(**_given(image=image, pose=pose, odom=odom, camera=camera,
+    target = Target(**given(precision=precision, config=read_config(params),
+                             tolerance=Tolerance(**given(m=tolerance_m, deg=tolerance_deg))))
+    source = QuerySource(**given(image=image, pose=pose, odom=odom, camera=camera,
                                   base_frame=base_frame, map_frame=map_frame,
                                   max_gap_s=max_gap_s))
     console = Console()
@@ -277,7 +206,7 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
 
 @app.command
 def demo(*, out: Path = Path('demo'), seed: int = 0, model: Path | None = None,
-         force: Annotated[bool, _NO] = False) -> None:
+         force: Switch = False) -> None:
     """Make a building and two runs through it, map the first, relocalize in the second.
 
     Parameters
@@ -309,11 +238,6 @@ def doctor(*, model: Path | None = None, map: Path | None = None) -> None:
     from vpr_ros.tools.doctor import examine, print_findings
     if not print_findings(examine(model, map), Console()):
         raise SystemExit(1)
-
-
-def _given(**flags: Any) -> dict[str, Any]:
-    """Return the flags that were set, so that each default is said where it belongs."""
-    return {name: value for name, value in flags.items() if value is not None}
 
 
 def _print_json(record: Any) -> None:

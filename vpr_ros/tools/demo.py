@@ -27,7 +27,8 @@ from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.report.picture import color_of, draw, Pair, summary
 from vpr_ros.tools.build_map import MapSource, write_map
-from vpr_ros.tools.evaluate_bags import evaluate, outcome_record, print_report, QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate, outcome_record, print_report
+from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
 
 _PAIRS = 7
