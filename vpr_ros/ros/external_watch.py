@@ -10,11 +10,12 @@ import time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from vpr_ros.core import pose as se3
+from vpr_ros.core.published import stamp_text
 from vpr_ros.core.types import Hypothesis
 from vpr_ros.ros.diagnostics import Finding
 from vpr_ros.ros.disagreement import Disagreement, Gap, gap, moved, Verdict
 from vpr_ros.ros.external_input import ExternalInput
-from vpr_ros.ros.messages import in_the_plane, key_values, stamp_text
+from vpr_ros.ros.messages import in_the_plane, key_values
 from vpr_ros.ros.node_config import NodeConfig
 from vpr_ros.ros.odometry_input import OdometryInput
 

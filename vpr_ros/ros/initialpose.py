@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 
 from vpr_ros.core import pose as se3
+from vpr_ros.core.published import stamp_text
 from vpr_ros.core.types import Hypothesis
 from vpr_ros.ros import messages
 from vpr_ros.ros.diagnostics import Finding
@@ -128,7 +129,7 @@ class InitialposeSender:
             values['seconds left'] = f'{watch.wait_s(now_s):.1f}'
         if sent := self._sent:
             values['what was sent'] = messages.in_the_plane(sent.pose)
-            values['stamp of what was sent'] = messages.stamp_text(sent.stamp_ns)
+            values['stamp of what was sent'] = stamp_text(sent.stamp_ns)
         if said := self._said:
             answer, found = said
             values[f'what {self._answers.topic} says'] = messages.in_the_plane(answer.pose)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from array import array  # the one type that every release takes without a look at each byte
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 import math
 
 from builtin_interfaces.msg import Time
@@ -16,23 +15,10 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from vpr_ros.core import pose as se3
-from vpr_ros.core.confidence import Signs
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.types import Hypothesis, Image as Picture, Outcome, Reason
+from vpr_ros.core.published import MATCH_FIELDS, match_rows, SENTENCES, status_values
+from vpr_ros.core.types import Hypothesis, Image as Picture, Outcome
 
-SENTENCES: Mapping[Reason, str] = {
-    Reason.ACCEPTED: 'accepted: this is where the robot is',
-    Reason.UNKNOWN: 'unknown: most likely not a place of the map',
-    Reason.WEAK: 'weak: no place is probable enough',
-    Reason.AMBIGUOUS: 'ambiguous: several places are nearly as probable',
-    Reason.UNCONFIRMED: 'unconfirmed: probable, but not for long enough yet',
-    Reason.UNVERIFIED: 'unverified: the views do not agree geometrically',
-    Reason.STALE: 'stale: older than what was already judged',
-}
-
-MATCH_FIELDS = np.dtype([
-    ('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('yaw', '<f4'), ('similarity', '<f4'),
-    ('probability', '<f4'), ('place', '<i4'), ('session', '<i4'), ('rank', '<i4')])
 _POINT_TYPES = {'f': PointField.FLOAT32, 'i': PointField.INT32}
 _POINT_FIELDS = [
     PointField(name=name, offset=4 * column, datatype=_POINT_TYPES[MATCH_FIELDS[name].kind],
@@ -89,15 +75,7 @@ def place_matches(outcome: Outcome, place_map: PlaceMap,
 
     `probabilities` say what is believed of each of the outcome's matches.
     """
-    place = np.array([match.place for match in outcome.matches], dtype=np.int64)
-    rows = np.zeros(len(place), dtype=MATCH_FIELDS)
-    rows['x'], rows['y'], rows['z'] = place_map.poses[place, :3].T
-    rows['yaw'] = se3.yaw_rad(place_map.poses[place])
-    rows['similarity'] = [match.similarity for match in outcome.matches]
-    rows['probability'] = probabilities
-    rows['place'] = place
-    rows['session'] = place_map.session_of[place]
-    rows['rank'] = np.arange(len(place))
+    rows = match_rows(outcome, place_map, probabilities)
     return PointCloud2(
         header=header(outcome.stamp_ns, place_map.frame_id), height=1, width=len(rows),
         fields=_POINT_FIELDS,
@@ -111,30 +89,11 @@ def status(outcome: Outcome, name: str, timing_ms: Mapping[str, float]) -> Diagn
     `timing_ms` adds what the node measured (latency, decoding, age). The message has no
     header, so the image's stamp is among the values.
     """
-    best = outcome.hypotheses[0].probability if outcome.hypotheses else 0.0
-    timing = outcome.timing
-    values = {
-        'reason': outcome.reason.value,
-        'probability': f'{best:.4f}',
-        'unknown_probability': f'{outcome.unknown_probability:.4f}',
-        **_signs(outcome),
-        'describe_ms': f'{timing.describe_ms:.2f}',
-        'search_ms': f'{timing.search_ms:.2f}',
-        'judge_ms': f'{timing.judge_ms:.2f}',
-        **{key: f'{value:.2f}' for key, value in timing_ms.items()},
-        'stamp': stamp_text(outcome.stamp_ns),
-        'restarted': str(outcome.restarted).lower(),
-    }
     accepted = outcome.accepted is not None
     return DiagnosticStatus(
         level=DiagnosticStatus.OK if accepted else DiagnosticStatus.WARN, name=name,
-        message=SENTENCES[outcome.reason], hardware_id=outcome.camera, values=key_values(values))
-
-
-def _signs(outcome: Outcome) -> dict[str, str]:
-    """Return what speaks for the best hypothesis; NaN where there is none."""
-    return {sign.name: 'nan' if outcome.signs is None
-            else f'{getattr(outcome.signs, sign.name):.3f}' for sign in fields(Signs)}
+        message=SENTENCES[outcome.reason], hardware_id=outcome.camera,
+        values=key_values(status_values(outcome, timing_ms)))
 
 
 def key_values(values: Mapping[str, object]) -> list[KeyValue]:
@@ -155,11 +114,6 @@ def in_the_plane(row: se3.Array) -> str:
     """Return a pose (7,) as people read it."""
     return (f'x {row[0]:.2f} m, y {row[1]:.2f} m, '
             f'heading {math.degrees(se3.yaw_rad(row)):.0f} deg')
-
-
-def stamp_text(stamp_ns: int) -> str:
-    """Return a stamp as seconds with all its nanoseconds."""
-    return f'{stamp_ns // 1_000_000_000}.{stamp_ns % 1_000_000_000:09d}'
 
 
 def image(picture: Picture, stamp_ns: int, frame_id: str) -> Image:

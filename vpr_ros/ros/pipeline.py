@@ -13,13 +13,13 @@ from rclpy.lifecycle import LifecycleNode
 from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.published import stamp_text
 from vpr_ros.core.types import Camera, Outcome
 from vpr_ros.errors import FrameError
 from vpr_ros.nets.engine_describer import EngineDescriber
 from vpr_ros.ros.decoders import Decoder
 from vpr_ros.ros.diagnostics import Latencies
 from vpr_ros.ros.handoff import Handoff
-from vpr_ros.ros.messages import stamp_text
 from vpr_ros.ros.node_config import NodeConfig
 from vpr_ros.ros.odometry_input import OdometryInput
 from vpr_ros.ros.outputs import Judged, Outputs

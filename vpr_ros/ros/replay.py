@@ -32,8 +32,8 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 
 from vpr_ros.bags.recording import BagMessage, Recording
 from vpr_ros.bags.wire import IMAGE_TYPES, ODOMETRY
+from vpr_ros.core.published import MATCH_FIELDS
 from vpr_ros.errors import BagError, VprError
-from vpr_ros.ros.messages import MATCH_FIELDS
 
 _START_S = 30.0      # the node reads map and model
 _RESEND_S = 1.0      # an image unanswered for so long was lost on the way
