@@ -70,6 +70,8 @@ train = [
     'torchvision==0.28.0',
     'onnx==1.23.2',
     'onnxscript==0.7.2',
+    'pytorch-metric-learning==2.9.0',
+    'torch-pruning==1.6.1',
 ]
 openvino = [
     'openvino>=2026.4',

@@ -32,7 +32,8 @@ LIBRARIES = {
     'core': {'numpy', 'cv2', 'scipy', 'faiss'},
     'nets': {'numpy', 'cv2', 'scipy', 'safetensors', 'torch', 'torchvision', 'onnx', 'onnxruntime',
              'openvino'},
-    'compress': {'numpy', 'cv2', 'safetensors', 'yaml', 'torch', 'torch_pruning', 'onnx',
+    'compress': {'numpy', 'cv2', 'safetensors', 'yaml', 'torch', 'torch_pruning',
+                 'pytorch_metric_learning', 'onnx',
                  'onnxruntime', 'openvino', 'nncf'},
     'bags': {'numpy', 'cv2', 'rosbags', 'mcap', 'lz4', 'zstandard'},
     'datasets': {'numpy', 'cv2', 'scipy'},
@@ -40,7 +41,8 @@ LIBRARIES = {
     'ros': {'numpy', 'cv2', 'rclpy', 'ament_index_python', 'cv_bridge', 'tf2_ros', *MESSAGES},
     'tools': {'numpy', 'cv2', 'cyclopts', 'rich', 'yaml'},
 }
-IN_ONE_FILE = {'faiss', 'nncf', 'onnxruntime', 'openvino', 'torch_pruning', 'torchvision'}
+IN_ONE_FILE = {'faiss', 'nncf', 'onnxruntime', 'openvino', 'pytorch_metric_learning',
+               'torch_pruning', 'torchvision'}
 NEWER_THAN_PYTHON_3_10 = {'tomllib'}
 
 

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network and the channels that stay -> a smaller network that does the same with these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+import copy
+
+import numpy as np
+import torch
+from torch import nn, Tensor
+
+from vpr_ros.compress.prune_groups import Group, kept_rows, Mask, Side
+from vpr_ros.errors import ModelError
+from vpr_ros.nets.network import Network
+from vpr_ros.nets.widths import set_widths, widths_of
+
+Axes = Mapping[tuple[str, Side], Mask]
+
+
+def cut(network: Network, groups: Sequence[Group], kept: Mapping[str, Mask]) -> Network:
+    """Return a copy of a network without the channels that `kept` (by group) does not keep.
+
+    Every remaining weight is bit-equal to its origin, so a channel whose weights are zero leaves
+    without a trace. What was frozen stays frozen. The given network is left as it is.
+    Raises ModelError when a group would lose its last channel or a mask does not fit.
+    """
+    for group in groups:
+        mask = kept.get(group.name)
+        if mask is not None and (mask.shape != (group.channels,) or not mask.any()):
+            raise ModelError(f'{group.name} has {group.channels} channels; a mask of '
+                             f'{mask.shape} that keeps {int(mask.sum())} cannot be applied')
+    axes = kept_rows(groups, kept)
+    smaller = copy.deepcopy(network)
+    set_widths(smaller, _widths_left(network, axes))
+    smaller.load_state_dict({name: _left_of(tensor, axes, name)
+                             for name, tensor in network.state_dict().items()})
+    trained = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    for name, parameter in smaller.named_parameters():
+        parameter.requires_grad_(trained[name])
+    return smaller
+
+
+def frozen(network: nn.Module, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Freeze the weights of all layers whose name starts with one of `patterns`; return which.
+
+    Raises ModelError for a pattern that no layer has.
+    """
+    layers = tuple(name for name in widths_of(network)
+                   if any(name.startswith(pattern) for pattern in patterns))
+    for pattern in patterns:
+        if not any(name.startswith(pattern) for name in layers):
+            raise ModelError(f'no layer is called {pattern}...; there are '
+                             f'{", ".join(list(widths_of(network))[:4])}, ...')
+    for name in layers:
+        network.get_submodule(name).requires_grad_(False)
+    return layers
+
+
+def _widths_left(network: nn.Module, axes: Axes) -> dict[str, tuple[int, int]]:
+    """Return (in, out) of each layer that loses channels."""
+    left = {}
+    for layer, (n_in, n_out) in widths_of(network).items():
+        ins, outs = axes.get((layer, 'in')), axes.get((layer, 'out'))
+        if outs is not None and _is_one_sided(network.get_submodule(layer)):
+            ins = outs
+        left[layer] = (n_in if ins is None else int(ins.sum()),
+                       n_out if outs is None else int(outs.sum()))
+    return left
+
+
+def _is_one_sided(layer: nn.Module) -> bool:
+    """Say whether what goes in comes out, channel by channel: norms, depthwise convolutions."""
+    if isinstance(layer, nn.Conv2d):
+        return layer.groups == layer.in_channels > 1
+    return isinstance(layer, nn.BatchNorm2d | nn.LayerNorm)
+
+
+def _left_of(tensor: Tensor, axes: Axes, name: str) -> Tensor:
+    """Return what stays of one tensor of a state dict."""
+    layer, _, kind = name.rpartition('.')
+    if tensor.ndim == 0:
+        return tensor
+    out, inputs = axes.get((layer, 'out')), axes.get((layer, 'in'))
+    if out is not None:
+        tensor = tensor[torch.from_numpy(np.flatnonzero(out))]
+    if inputs is not None and kind == 'weight':
+        tensor = tensor[:, torch.from_numpy(np.flatnonzero(inputs))]
+    return tensor
