@@ -23,7 +23,7 @@ def judged(second, truth_x, ranked, fix_x=None, yaw=0.0, latency_ms=10.0):
 
 # By hand: frames 0 to 3 have a place within 2 m, frame 4 (x = 1000) has none.
 FRAMES = [
-    judged(0, 0.0, [3, 0, 1, 2, 4, 5]),                    # its place is second
+    judged(0, 0.0, [3, 0, 1, 2, 4, 5, 6, 7, 8, 9]),                    # its place is second
     judged(1, 5.0, [1, 0, 2, 3, 4, 5], fix_x=5.5),         # first, right by 0.5 m
     judged(2, 10.5, [9, 8, 7, 6, 5, 2], fix_x=30.0),       # sixth, wrong by 19.5 m
     judged(3, 15.0, [9, 8, 7, 6, 5, 4]),                   # not among the six

@@ -4,165 +4,167 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vpr_ros.core import pose as se3
-from vpr_ros.core.confidence import reliability
-from vpr_ros.core.types import Outcome
-from vpr_ros.errors import VprError
+from vpr_ros.core.block_bootstrap import (
+    Blocks,
+    blocks_of,
+    Bootstrap,
+    Interval,
+    LEAST_BLOCKS,
+    median_interval,
+    share_intervals,
+)
+from vpr_ros.core.drive import STRIDE_M
+from vpr_ros.core.frame_scores import FrameScores, RECALL_AT, score_frames
+from vpr_ros.core.judged import JudgedFrame, Tolerance
+from vpr_ros.core.run_report import Memory, Report
+from vpr_ros.core.score_curves import decision_curve, reliability_of, retrieval_curve
 
-RECALL_AT = (1, 5, 10)
+__all__ = ['Bootstrap', 'JudgedFrame', 'Memory', 'Report', 'Tolerance', 'report_on', 'score']
 
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How near is right."""
-
-    m: float = 2.0
-    deg: float = 45.0
-
-    def __post_init__(self) -> None:
-        if self.m <= 0.0 or self.deg <= 0.0:
-            raise VprError('tolerances must be positive; see --tolerance-m and --tolerance-deg')
-
-    def holds(self, a: se3.Array, b: se3.Array) -> NDArray[np.bool_]:
-        """Say which poses of `a` are near those of `b` (they broadcast)."""
-        near: NDArray[np.bool_] = ((se3.distance_m(a, b) <= self.m)
-                                   & (se3.angle_rad(a, b) <= np.radians(self.deg)))
-        return near
-
-
-@dataclass(frozen=True, eq=False)
-class JudgedFrame:
-    """An outcome, the true `map_from_base` (7,), and what it cost."""
-
-    outcome: Outcome
-    truth: se3.Array
-    latency_ms: float
-
-    def errors(self) -> tuple[float, float]:
-        """Return metres and radians between the best hypothesis and the truth; NaN without one."""
-        if not self.outcome.hypotheses:
-            return float('nan'), float('nan')
-        best = self.outcome.hypotheses[0].pose
-        return float(se3.distance_m(best, self.truth)), float(se3.angle_rad(best, self.truth))
-
-
-@dataclass(frozen=True)
-class Report:
-    """The numbers of one run; a share that divides by nothing is None.
-
-    `frames`: frames with a known true pose. `frames_with_match`: those for which the map holds a
-    place within the tolerance of the truth (a *positive*). `recall_at_N`: share of
-    `frames_with_match` with a positive among the N most similar places, from the picture alone;
-    `recall_at_N_of_all` divides by `frames` instead. `accepted`: frames that got a pose.
-    `wrong_fixes`: accepted poses beyond the tolerance. `precision`: right share of the accepted.
-    `coverage`: accepted share of `frames_with_match`. Errors are of accepted poses.
-    `calibration_error`: mean gap between the probability of the best hypothesis and how often it
-    is right, over ten bins of probability by their size; of all frames with a hypothesis.
-    `first_fix_s`: from the first frame with a match to the first right pose. Latency: from the
-    encoded message to the verdict, one frame at a time.
-    """
-
-    protocol: str
-    frames: int
-    frames_with_match: int
-    frames_without_truth: int
-    frames_not_decoded: int
-    recall_at_1: float | None
-    recall_at_5: float | None
-    recall_at_10: float | None
-    recall_at_1_of_all: float | None
-    recall_at_5_of_all: float | None
-    recall_at_10_of_all: float | None
-    accepted: int
-    wrong_fixes: int
-    fixes_off_map: int
-    precision: float | None
-    coverage: float | None
-    calibration_error: float | None
-    position_error_m_median: float | None
-    position_error_m_p95: float | None
-    heading_error_deg_median: float | None
-    heading_error_deg_p95: float | None
-    first_fix_s: float | None
-    latency_ms_p50: float | None
-    latency_ms_p95: float | None
-    reasons: dict[str, int]
-
-    def to_json(self) -> str:
-        """Return the text of `report.json`."""
-        return json.dumps(asdict(self), indent=2) + '\n'
+_STOPS = ('latency', 'decode', 'describe', 'search', 'judge')
 
 
 def score(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: Tolerance,
           frames_without_truth: int = 0, frames_not_decoded: int = 0,
-          through: str = 'in process') -> Report:
+          through: str = 'in process', *, frames_dropped: int = 0, breaks: Sequence[int] = (),
+          memory: Memory = Memory(), bootstrap: Bootstrap = Bootstrap()) -> Report:  # noqa: B008
     """Return the report on `frames` in the order of time.
 
     `places` (N, 7) are the base poses that the rows of the map stand for. `through` says in the
-    protocol what the frames went through.
+    protocol what the frames went through. `breaks`: rows of frames with which another recording
+    begins. Raises VprError as `score_frames` does.
     """
-    positive = [tolerance.holds(places, frame.truth) for frame in frames]
-    has_match = np.array([bool(row.any()) for row in positive], dtype=bool)
-    hits = {n: np.array([_hit(frame.outcome, row, n) for frame, row
-                         in zip(frames, positive, strict=True)], dtype=bool) for n in RECALL_AT}
-    accepted = np.array([frame.outcome.accepted is not None for frame in frames], dtype=bool)
-    right = np.array([_right(frame, tolerance) for frame in frames], dtype=bool)
-    guessed = [frame for frame in frames if frame.outcome.hypotheses]
-    errors = np.array([frame.errors() for frame in frames]).reshape(-1, 2)[accepted]
-    latency = np.array([frame.latency_ms for frame in frames])
-    recall = {f'recall_at_{n}': _share(hits[n][has_match]) for n in RECALL_AT}
-    recall_of_all = {f'recall_at_{n}_of_all': _share(hits[n]) for n in RECALL_AT}
+    return report_on(score_frames(frames, places, tolerance, breaks),
+                     Counter(frame.outcome.reason.value for frame in frames),
+                     frames_without_truth, frames_not_decoded, through,
+                     frames_dropped=frames_dropped, memory=memory, bootstrap=bootstrap)
+
+
+def report_on(scores: FrameScores, reasons: Mapping[str, int], frames_without_truth: int = 0,
+              frames_not_decoded: int = 0, through: str = 'in process', *,
+              frames_dropped: int = 0, memory: Memory = Memory(),  # noqa: B008
+              bootstrap: Bootstrap = Bootstrap()) -> Report:  # noqa: B008
+    """Return the report on frames that were scored, see `score`; `reasons` counts the verdicts."""
+    has_match, accepted, wrong = scores.has_match, scores.accepted, scores.wrong_fixes
+    recall = {f'recall_at_{n}{suffix}': _share(scores.hits(n)[among])
+              if scores.is_deep_enough(n) else None
+              for n in RECALL_AT
+              for suffix, among in (('', has_match), ('_of_all', np.ones_like(has_match)))}
+    retrieval, decision = retrieval_curve(scores), decision_curve(scores)
+    blocks = blocks_of(scores.drive, bootstrap.length_m(scores.drive, scores.tolerance.m))
+    heading_error_deg = np.degrees(scores.heading_error_rad)
+    wrong_stretches = _stretches(scores)
+    drive = scores.drive
+    first_fix_s, first_fix_m = _first_fix(scores)
     return Report(
-        protocol=(f'a place is a positive, and a pose right, within {tolerance.m:g} m and '
-                  f'{tolerance.deg:g} deg of the true pose; recall over the frames that have a '
-                  'positive, exact search, one picture at a time; calibration error: mean gap '
-                  'of ten bins of probability by their size, over the frames with a hypothesis; '
-                  f'latency from encoded message to verdict, {through}'),
-        frames=len(frames),
+        protocol=_protocol(scores, bootstrap, blocks, through),
+        tolerance_m=scores.tolerance.m,
+        tolerance_deg=scores.tolerance.deg,
+        places=scores.place_count,
+        frames=len(scores),
         frames_with_match=int(has_match.sum()),
         frames_without_truth=frames_without_truth,
         frames_not_decoded=frames_not_decoded,
-        **recall, **recall_of_all,
+        frames_dropped=frames_dropped,
+        driven_m=drive.length_m,
+        elapsed_s=drive.duration_s,
+        **recall,
+        retrieval_average_precision=retrieval.average_precision,
+        retrieval_auc=retrieval.area,
+        retrieval_recall_at_100_precision=retrieval.recall_at_precision(1.0),
+        decision_average_precision=decision.average_precision,
+        decision_auc=decision.area,
+        decision_recall_at_100_precision=decision.recall_at_precision(1.0),
+        coverage_at_95_precision=decision.coverage_at_precision(0.95),
+        coverage_at_99_precision=decision.coverage_at_precision(0.99),
         accepted=int(accepted.sum()),
-        wrong_fixes=int((accepted & ~right).sum()),
+        wrong_fixes=int(wrong.sum()),
+        wrong_stretches=wrong_stretches,
         fixes_off_map=int((accepted & ~has_match).sum()),
-        precision=_share(right[accepted]),
+        precision=_share(scores.right[accepted]),
         coverage=_share(accepted[has_match]),
-        calibration_error=_calibration_error(guessed, tolerance),
-        position_error_m_median=_quantile(errors[:, 0], 0.5),
-        position_error_m_p95=_quantile(errors[:, 0], 0.95),
-        heading_error_deg_median=_quantile(np.degrees(errors[:, 1]), 0.5),
-        heading_error_deg_p95=_quantile(np.degrees(errors[:, 1]), 0.95),
-        first_fix_s=_first_fix_s(frames, has_match, right),
-        latency_ms_p50=_quantile(latency, 0.5),
-        latency_ms_p95=_quantile(latency, 0.95),
-        reasons=dict(sorted(Counter(f.outcome.reason.value for f in frames).items())),
+        coverage_of_all=_share(accepted),
+        calibration_error=reliability_of(scores).error if scores.guessed.any() else None,
+        position_error_m_median=_quantile(scores.position_error_m[accepted], 0.5),
+        position_error_m_p95=_quantile(scores.position_error_m[accepted], 0.95),
+        heading_error_deg_median=_quantile(heading_error_deg[accepted], 0.5),
+        heading_error_deg_p95=_quantile(heading_error_deg[accepted], 0.95),
+        first_fix_s=first_fix_s,
+        first_fix_m=first_fix_m,
+        wrong_fixes_per_km=_rate(int(wrong.sum()), drive.length_m / 1e3),
+        wrong_fixes_per_h=_rate(int(wrong.sum()), drive.duration_s / 3600.0),
+        wrong_stretches_per_km=_rate(wrong_stretches, drive.length_m / 1e3),
+        **{f'{stop}_ms_p{percent}': _quantile(getattr(scores, f'{stop}_ms'), percent / 100.0)
+           for stop in _STOPS for percent in (50, 95)},
+        model_bytes=memory.model,
+        map_bytes=memory.place_map,
+        process_peak_bytes=memory.process_peak,
+        interval_blocks=blocks.count,
+        intervals=_intervals(scores, bootstrap, blocks),
+        reasons=dict(sorted(reasons.items())),
     )
 
 
-def _hit(outcome: Outcome, positive: NDArray[np.bool_], n: int) -> bool:
-    return any(bool(positive[match.place]) for match in outcome.matches[:n])
+def _intervals(scores: FrameScores, bootstrap: Bootstrap, blocks: Blocks
+               ) -> dict[str, Interval | None]:
+    has_match, accepted = scores.has_match, scores.accepted
+    shares = share_intervals(bootstrap, blocks, {
+        'recall_at_1': (scores.hits(1), has_match),
+        'precision': (scores.right, accepted),
+        'coverage': (accepted, has_match)})
+    return {**shares, 'position_error_m_median': median_interval(
+        bootstrap, blocks, scores.position_error_m, accepted)}
 
 
-def _right(frame: JudgedFrame, tolerance: Tolerance) -> bool:
-    pose = frame.outcome.accepted
-    return pose is not None and bool(tolerance.holds(pose.pose, frame.truth))
+def _protocol(scores: FrameScores, bootstrap: Bootstrap, blocks: Blocks, through: str) -> str:
+    tolerance = scores.tolerance
+    seen = ('none, since '
+            f'the way has only {blocks.count} stretches of {blocks.length_m:.3g} m'
+            if blocks.count < LEAST_BLOCKS else
+            f'{bootstrap.confidence:.0%} percentile bootstrap of {bootstrap.resamples} resamples '
+            f'of {blocks.count} stretches of the way, each up to {blocks.length_m:.3g} m, seed '
+            f'{bootstrap.seed}; where all stretches agree, Clopper and Pearson with one trial a '
+            'stretch')
+    return '; '.join((
+        f'a place is a positive, and a pose right, within {tolerance.m:g} m and '
+        f'{tolerance.deg:g} deg of the true pose',
+        'recall over the frames that have a positive (of_all: over all frames), exact search, one '
+        'picture at a time',
+        'retrieval curve: the best match of each frame by similarity; decision curve: the best '
+        'hypothesis of each frame by probability, whatever the verdict; the recall and coverage '
+        'of both over the frames that have a positive, their precision over all answers',
+        'coverage at a precision: the best threshold for this run, chosen with hindsight',
+        'calibration error: mean gap of ten bins of probability by their size, over the frames '
+        'with a hypothesis',
+        f'way: the true poses of the judged frames, motion under {STRIDE_M:g} m not counted',
+        f'intervals: {seen}',
+        f'latency from encoded message to verdict, {through}'))
 
 
-def _calibration_error(frames: Sequence[JudgedFrame], tolerance: Tolerance) -> float | None:
-    if not frames:
-        return None
-    best = [frame.outcome.hypotheses[0] for frame in frames]
-    right = tolerance.holds(np.stack([one.pose for one in best]),
-                            np.stack([frame.truth for frame in frames]))
-    return reliability(np.array([one.probability for one in best]), right).error
+def _stretches(scores: FrameScores) -> int:
+    """Return how often a wrong pose came that did not follow a wrong pose."""
+    rows = np.flatnonzero(scores.accepted)
+    wrong, recording = scores.wrong_fixes[rows], scores.drive.recording[rows]
+    continued = np.zeros_like(wrong)
+    continued[1:] = wrong[:-1] & (recording[1:] == recording[:-1])
+    return int((wrong & ~continued).sum())
+
+
+def _first_fix(scores: FrameScores) -> tuple[float | None, float | None]:
+    """Return seconds and metres from the first frame with a match to the first right pose."""
+    right = scores.accepted & scores.right
+    if not right.any():
+        return None, None
+    found = int(np.argmax(right))
+    start = min(int(np.argmax(scores.has_match)), found)
+    elapsed_s, driven_m = scores.drive.elapsed_s, scores.drive.driven_m
+    return float(elapsed_s[found] - elapsed_s[start]), float(driven_m[found] - driven_m[start])
 
 
 def _share(hits: NDArray[np.bool_]) -> float | None:
@@ -170,13 +172,10 @@ def _share(hits: NDArray[np.bool_]) -> float | None:
 
 
 def _quantile(values: NDArray[np.float64], q: float) -> float | None:
-    return float(np.quantile(values, q)) if len(values) else None
+    """Return the quantile of the values that are known."""
+    known = values[np.isfinite(values)]
+    return float(np.quantile(known, q)) if len(known) else None
 
 
-def _first_fix_s(frames: Sequence[JudgedFrame], has_match: NDArray[np.bool_],
-                 right: NDArray[np.bool_]) -> float | None:
-    if not right.any():
-        return None
-    first_match, first_right = int(np.argmax(has_match)), int(np.argmax(right))
-    elapsed_ns = frames[first_right].outcome.stamp_ns - frames[first_match].outcome.stamp_ns
-    return max(elapsed_ns * 1e-9, 0.0)
+def _rate(count: int, amount: float) -> float | None:
+    return count / amount if amount > 0.0 else None
