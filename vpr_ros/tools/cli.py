@@ -18,6 +18,7 @@ from vpr_ros import __version__
 from vpr_ros.errors import VprError
 from vpr_ros.tools.engine_commands import add_engine_commands
 from vpr_ros.tools.evaluate_command import add_evaluate_command
+from vpr_ros.tools.evaluate_sets_command import add_evaluate_sets_command, routed
 from vpr_ros.tools.flags import Bags, Engine, given, Switch
 from vpr_ros.tools.model_commands import model_app
 
@@ -29,6 +30,7 @@ app.command(map_app)
 app.command(model_app)
 add_engine_commands(app)
 add_evaluate_command(app)
+add_evaluate_sets_command(app)
 
 
 @map_app.command(name='build')
@@ -248,14 +250,16 @@ def _print_json(record: Any) -> None:
 def main() -> None:
     """Run the command; what the user can mend is one line on stderr and exit code 2."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(routed(sys.argv[1:]), exit_on_error=False, print_error=False)
     except (VprError, CycloptsError) as error:
-        print(f'vpr: {_one_line(error)}', file=sys.stderr)
+        print(f'vpr: {_told(error)}', file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print('vpr: interrupted; nothing was written', file=sys.stderr)
         raise SystemExit(130) from None
 
 
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())
+def _told(error: Exception) -> str:
+    """Return an error in one line; a drawing after an empty line stays as it is."""
+    said, gap, drawing = str(error).partition('\n\n')
+    return ' '.join(said.split()) + (gap + drawing if isinstance(error, VprError) else '')
