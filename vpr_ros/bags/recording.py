@@ -34,6 +34,11 @@ class BagMessage:
         """The header's stamp. Raises BagError for a message too short for a header."""
         return wire.header_stamp_ns(self.data, self.ros1)
 
+    @property
+    def cdr(self) -> bytes:
+        """The bytes as ROS 2 has them. Raises BagError for a ROS 1 message that is damaged."""
+        return wire.as_ros2(self.data, self.type) if self.ros1 else bytes(self.data)
+
     def decoded(self) -> Any:
         """Return the message as rosbags gives it. Raises BagError when it is damaged."""
         return wire.deserialize(self.data, self.type, self.ros1)

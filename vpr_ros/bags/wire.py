@@ -53,6 +53,15 @@ def deserialize(data: bytes, msgtype: str, ros1: bool) -> Any:
         raise BagError(f'a message of type {msgtype} is damaged ({error})') from error
 
 
+def as_ros2(data: bytes, msgtype: str) -> bytes:
+    """Return the bytes of a ROS 1 message as ROS 2 has them. Raises BagError for damaged ones."""
+    name = TF_MESSAGE if msgtype == OLD_TF_MESSAGE else msgtype
+    try:
+        return bytes(typestore(ros1=False).ros1_to_cdr(data, name))
+    except Exception as error:  # damaged bytes fail in as many ways as there are fields
+        raise BagError(f'a message of type {msgtype} is damaged ({error})') from error
+
+
 def header_stamp_ns(data: bytes, ros1: bool) -> int:
     """Return the header stamp of a serialized message that begins with a header.
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer as Writer2
 from vpr_ros.bags import wire
 from vpr_ros.bags.encode import Pixels, raw_image
 from vpr_ros.core import pose as se3
+from vpr_ros.core.folder import new_folder
 from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.errors import BagError
 
@@ -35,6 +37,22 @@ _METADATA_VERSION: Literal[8] = 8
 _FOREVER = QosTime(9223372036, 854775807)
 _LATCHED = Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
                _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)
+
+
+@contextmanager
+def new_bag(path: Path, force: bool = False) -> Iterator[BagWriter]:
+    """Yield the writer of an mcap bag, which is at `path` once the block has ended well.
+
+    A process that is interrupted or killed on the way leaves no bag, and an old one as it was.
+    Raises BagError when `path` exists and `force` is not given, or cannot be written.
+    """
+    with new_folder(path, force, BagError) as folder:
+        inner = folder / path.name   # the files inside are named after the folder
+        with BagWriter(inner) as bag:
+            yield bag
+        for file in inner.iterdir():
+            file.rename(folder / file.name)
+        inner.rmdir()
 
 
 class BagWriter:
@@ -161,20 +179,36 @@ class BagWriter:
         """Write a TFMessage to /tf_static, which is latched."""
         self.tf(stamp_ns, links, '/tf_static', record_ns)
 
+    def raw(self, topic: str, msgtype: str, record_ns: int, data: bytes,
+            latched: bool = False) -> None:
+        """Write a message that is serialized already, as this kind of bag has it.
+
+        `latched`, by the first message of a topic: who comes late is given the last one.
+        """
+        if topic not in self._connections:
+            self._connections[topic] = self._connect(topic, msgtype, latched)
+        connection, _ = self._connections[topic]
+        self._refuse_another_type(connection, msgtype)
+        self._writer.write(connection, record_ns, data)
+
     def _write(self, topic: str, msgtype: str, stamp_ns: int, record_ns: int | None,
                message: Any) -> None:
         if topic not in self._connections:
             self._connections[topic] = self._connect(topic, msgtype)
         connection, serialized = self._connections[topic]
-        if connection.msgtype != msgtype:
-            raise BagError(f'{topic} is of type {connection.msgtype} in this bag and cannot take '
-                           f'a {msgtype}; choose another topic')
+        self._refuse_another_type(connection, msgtype)
         self._writer.write(connection, stamp_ns if record_ns is None else record_ns,
                            serialized(message))
 
-    def _connect(self, topic: str, msgtype: str
+    @staticmethod
+    def _refuse_another_type(connection: Connection, msgtype: str) -> None:
+        if connection.msgtype != msgtype:
+            raise BagError(f'{connection.topic} is of type {connection.msgtype} in this bag and '
+                           f'cannot take a {msgtype}; choose another topic')
+
+    def _connect(self, topic: str, msgtype: str, latched: bool = False
                  ) -> tuple[Connection, Callable[[Any], bytes | memoryview]]:
-        latched = topic.endswith('/tf_static')
+        latched = latched or topic.endswith('/tf_static')
         if isinstance(self._writer, Writer1):
             return (self._writer.add_connection(topic, msgtype, typestore=self._store,
                                                 latching=1 if latched else None),

@@ -36,6 +36,22 @@ def read_config(path: Path | None) -> LocalizerConfig:
     return build(LocalizerConfig, values)
 
 
+def node_parameters(path: Path) -> dict[str, Any]:
+    """Return all parameters in a ROS parameter file by name, nested ones as `outer.inner`.
+
+    Raises VprError for a file that is not one.
+    """
+    found: dict[str, Any] = {}
+    waiting = list(_parameters(path).items())
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f'{name}.{inner}', item) for inner, item in value.items()]
+        else:
+            found[name] = value
+    return found
+
+
 def _parameters(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text())
