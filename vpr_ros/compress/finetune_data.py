@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network learns from: views of pictures that nobody labelled, or of labelled places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.compress.distill_augment import make_view
+from vpr_ros.compress.self_labelled import changed_view
+from vpr_ros.core.types import Image
+from vpr_ros.errors import DatasetError
+
+FEWEST_IMAGES = 8
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Pictures of one size, (V, H, W, 3) uint8, and which place each shows, where that is known.
+
+    Views of one place lie side by side, `together` at a time: batches are cut between them.
+    """
+
+    pixels: NDArray[np.uint8]
+    places: NDArray[np.int64] | None = None
+    together: int = 1
+
+
+class Lessons(Protocol):
+    """A source of views; the same number gives the same views on every call."""
+
+    def views(self, number: int, count: int, size: Size, seed: int) -> Views:
+        """Return about `count` views for lesson `number`, in `size` (height, width)."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """Say in a few words what these are."""
+        ...
+
+
+class Pictures:
+    """Unlabelled pictures, of a bag or a folder: enough to be taught by another network."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        """Take the images; raises DatasetError for too few, and where all are of one color."""
+        if len(images) < FEWEST_IMAGES:
+            raise DatasetError(f'{len(images)} images are too few to learn from; give '
+                               f'{FEWEST_IMAGES} or more, some hundred from different places')
+        if all(image.min() == image.max() for image in images):
+            raise DatasetError('each of the images is of one color; give pictures that a robot '
+                               'takes')
+        self._images = images
+
+    @property
+    def what(self) -> str:
+        """Say what these are."""
+        return f'views of {len(self._images)} unlabelled images'
+
+    def views(self, number: int, count: int, size: Size, seed: int) -> Views:
+        """Return warped, cut and recolored views, each with a random stream of its own."""
+        side = max(size)
+        made = (make_view(self._images, side, np.random.default_rng((seed, number, i)))
+                for i in range(count))
+        return Views(np.stack([_sized(view, size) for view in made]))
+
+
+class Labelled:
+    """Pictures of places of which each was seen at least twice."""
+
+    def __init__(self, images: Sequence[Image], place_of: NDArray[np.int64], per_place: int
+                 ) -> None:
+        """Take the images and the place (N,) of each.
+
+        Raises DatasetError when fewer than two places have two images.
+        """
+        self._images, self._per_place = images, per_place
+        rows: dict[int, list[int]] = {}
+        for row, place in enumerate(place_of.tolist()):
+            rows.setdefault(place, []).append(row)
+        self._rows = [np.array(found) for found in rows.values() if len(found) > 1]
+        if len(self._rows) < 2:
+            raise DatasetError(f'{len(self._rows)} of {len(rows)} places have two images or more; '
+                               'what is alike and what differs can only be learned from several; '
+                               'make places larger, or learn without labels')
+
+    @property
+    def what(self) -> str:
+        """Say what these are."""
+        return f'{self._per_place} views each of {len(self._rows)} labelled places'
+
+    def views(self, number: int, count: int, size: Size, seed: int) -> Views:
+        """Return `per_place` changed views of each of some places, other images where it can."""
+        rng = np.random.default_rng((seed, number))
+        places = max(2, count // self._per_place)
+        order = np.concatenate([rng.permutation(len(self._rows))
+                                for _ in range(-(-places // len(self._rows)))])[:places]
+        pixels, labels = [], []
+        for place in order:
+            rows = rng.permutation(self._rows[place])
+            for k in range(self._per_place):
+                image = self._images[int(rows[k % len(rows)])]
+                pixels.append(_sized(changed_view(image, rng), size))
+                labels.append(int(place))
+        return Views(np.stack(pixels), np.array(labels, np.int64), self._per_place)
+
+
+def _sized(image: Image, size: Size) -> Image:
+    if image.shape[:2] == size:
+        return image
+    shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)

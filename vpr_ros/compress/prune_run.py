@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prune a model folder step by step: cut, learn, judge, write; a model folder for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import copy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+import shutil
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vpr_ros.compress.finetune import gradients_of, learn, Teaching
+from vpr_ros.compress.finetune_data import Lessons
+from vpr_ros.compress.finetune_ranks import ALONE, Ranks
+from vpr_ros.compress.finetune_state import fingerprint, resume, save, STATE, State
+from vpr_ros.compress.prune import cut, freeze
+from vpr_ros.compress.prune_config import RunConfig
+from vpr_ros.compress.prune_graph import groups_of
+from vpr_ros.compress.prune_groups import Group, Mask, Part
+from vpr_ros.compress.prune_judge import Judge, speed_of
+from vpr_ros.compress.prune_points import Point, write_points
+from vpr_ros.compress.prune_scores import scores_of
+from vpr_ros.compress.prune_widths import channels_left, strongest
+from vpr_ros.core.card import ModelCard
+from vpr_ros.errors import ModelError
+from vpr_ros.nets.export import card_of, weights_of, write_model
+from vpr_ros.nets.model_folder import read_card
+from vpr_ros.nets.torch_describer import load_network
+from vpr_ros.nets.widths import widths_of
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """Where a run may end early, and what its numbers are for.
+
+    `max_drop_points`: once recall@1 of the choosing sets has fallen by more, no further step is
+    made. `map_places` and `map_bytes_each` say how large the map is; `measure` how fast a
+    folder is beside the parent's (None: not measured).
+    """
+
+    max_drop_points: float | None = None
+    map_places: int = 10_000
+    bytes_a_number: int = 4
+    engine: str = 'auto'
+    measure_speed: bool = True
+
+
+def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunConfig, goal: Goal,
+                    out: Path, *, ranks: Ranks = ALONE, force: bool = False,
+                    saved_ms: dict[str, float] | None = None, say: Say = print) -> list[Point]:
+    """Return the points of a run over a model folder; step k is written to `out/step_kk`.
+
+    What is there of the same run is gone on from: after a kill at any moment, the same call ends
+    with the same networks.
+    Raises ModelError for a parent that cannot be pruned, an `out` with another run, a loss that
+    is not finite and a full disk; finished steps stay whole.
+    """
+    card = read_card(parent)
+    if card.precision == 'int8':
+        raise ModelError(f'{parent} is int8; prune the float model that it was made from, and '
+                         'quantize the result')
+    dense = load_network(parent, card)
+    freeze(dense, config.prune.freeze)
+    groups = groups_of(dense)
+    settings = {**asdict(config), 'parent': card.digest, 'learns_from': lessons.what,
+                'judged_on': judge.names, 'world': ranks.world}
+    state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
+                  np.arange(card.dim))
+    run = fingerprint(settings)
+    _open(out, state, run, force, ranks, say)
+    teacher = copy.deepcopy(dense).to(ranks.device).eval().requires_grad_(False)
+    teaching = Teaching(teacher, card.preprocessing, lessons, config.learn, ranks,
+                        whole=not _shrinks(groups, config))
+    if ranks.is_first:
+        judge.takes_for_parent(dense, card)
+    clock = _Clock(config, state)
+
+    for step in range(state.step, config.prune.steps + 1):
+        sparsity = config.prune.sparsity_at(step)
+        epochs = _epochs(config, step)
+        if state.epoch == 0 and step > 0:
+            state = _cut(state, groups, config, teaching, saved_ms)
+
+        for loss in learn(teaching, state, epochs):
+            if ranks.is_first:
+                save(out / STATE, state, run)
+                clock.epoch_done()
+                say(f'step {step}/{config.prune.steps}  epoch {state.epoch}/{epochs}  '
+                    f'loss {loss:.4f}  {clock}')
+        if ranks.is_first:
+            point = _point(state, step, sparsity, parent, card, config, goal, judge, out, settings)
+            state.points.append(point)
+            write_points(state.points, {**settings, 'goal': asdict(goal)}, out)
+            say(line_of(point))
+        state.step, state.epoch, state.optimizer = step + 1, 0, None
+        if ranks.is_first:
+            save(out / STATE, state, run)
+        if ranks.agree(_has_dropped(state.points, goal)):
+            say(f'recall@1 fell by more than {goal.max_drop_points:g} points; no further step')
+            break
+    return state.points
+
+
+def line_of(point: Point) -> str:
+    """Return a point as a line of the live table."""
+    recalls = '  '.join(f'{each.pair} {each.at_1:.3f}' for each in point.recalls)
+    speed = '' if point.speed is None else (
+        f'  {point.speed.describe_ms:.2f} ms ({point.speed.ratio:.2f} of the parent)')
+    return (f'step {point.step}  {point.sparsity:.0%} of channels  '
+            f'{point.parameters / 1e6:.2f} M weights  {point.dim}-d{speed}  recall@1: {recalls}')
+
+
+def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Teaching,
+         saved_ms: dict[str, float] | None) -> State:
+    """Return the state with the channels of its step gone, ready to learn."""
+    network = state.judged.cpu()
+    present = groups_of(network)
+    gradients = None
+    if config.prune.criterion == 'taylor':
+        gradients = gradients_of(teaching, replace(state, network=copy.deepcopy(network)))
+    scores = scores_of(network, present, config.prune.criterion, gradients, config.learn.seed)
+    plan = config.prune.plan(config.prune.sparsity_at(state.step))
+    left = channels_left(groups, scores, plan, saved_ms)
+    masks = {group.name: strongest(scores[group.name], left[group.name]) for group in present}
+    smaller = cut(network, present, masks)
+    return State(smaller, None if state.average is None else copy.deepcopy(smaller),
+                 state.kept[_dimensions(present, masks, len(state.kept))], state.step, 0, None,
+                 None, state.points)
+
+
+def _dimensions(groups: Sequence[Group], masks: dict[str, Mask], dim: int) -> NDArray[np.intp]:
+    """Return which of the descriptor's numbers stay; it is ordered channel by channel.
+
+    Of two groups that make it, the first varies slowest (channels before rows).
+    """
+    makers = [group for group in groups if group.part is Part.DESCRIPTOR]
+    kept = np.ones(1, dtype=bool)
+    for group in makers:
+        kept = np.kron(kept, masks[group.name]).astype(bool)
+    return np.flatnonzero(np.repeat(kept, dim // len(kept)))
+
+
+def _shrinks(groups: Sequence[Group], config: RunConfig) -> bool:
+    return config.prune.gamma * config.prune.sparsity > 0.0 and any(
+        group.part is Part.DESCRIPTOR for group in groups)
+
+
+def _epochs(config: RunConfig, step: int) -> int:
+    if step == 0:
+        return 0
+    last = config.learn.last_epochs if step == config.prune.steps else 0
+    return config.learn.epochs + last
+
+
+def _point(state: State, step: int, sparsity: float, parent: Path, card: ModelCard,
+           config: RunConfig, goal: Goal, judge: Judge, out: Path, settings: dict[str, Any]
+           ) -> Point:
+    """Judge the network of a step and write its model folder."""
+    network = copy.deepcopy(state.judged).cpu().eval()
+    recalls = judge.recalls(network, card)
+    folder = parent
+    if step > 0:
+        folder = out / f'step_{step:02d}'
+        notes = {'made_by': 'vpr prune', 'step': step, 'sparsity': sparsity, 'settings': settings,
+                 'recall': [asdict(each) for each in recalls]}
+        child = card_of(network, f'{card.name}-{folder.name}', card.backbone, card.cut,
+                        card.aggregator, card.aggregator_args, card.preprocessing, card.licence,
+                        parent=card.digest, notes=notes)
+        write_model(folder, network, child, force=True)
+    parameters = sum(p.numel() for p in network.parameters())
+    dim = len(state.kept)
+    return Point(
+        step, sparsity, config.prune.gamma, parameters, dim, len(weights_of(network)),
+        goal.map_places * dim * goal.bytes_a_number, state.loss, recalls,
+        speed_of(folder, parent, goal.map_places, goal.engine) if goal.measure_speed else None,
+        widths_of(network), '' if step == 0 else folder.name)
+
+
+def _has_dropped(points: Sequence[Point], goal: Goal) -> bool:
+    if goal.max_drop_points is None or not points:
+        return False
+    return 100.0 * (points[0].chosen_by() - points[-1].chosen_by()) > goal.max_drop_points + 1e-9
+
+
+def _open(out: Path, state: State, run: str, force: bool, ranks: Ranks, say: Say) -> None:
+    """Go on from what is in the folder, or begin in it."""
+    known = (out / STATE).exists()
+    if known and not force:
+        resume(out / STATE, state, run)
+        say(f'going on with step {state.step}, epoch {state.epoch + 1}')
+        return
+    if out.exists() and any(out.iterdir()):
+        if not force:
+            raise ModelError(f'{out} exists and holds no run to go on with; choose another name '
+                             'or pass --force to replace it')
+        if ranks.is_first:
+            shutil.rmtree(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f'cannot write {out} ({error.strerror}); choose another place') from error
+
+
+class _Clock:
+    """How long the rest will take."""
+
+    def __init__(self, config: RunConfig, state: State) -> None:
+        self._left = sum(_epochs(config, step) for step in range(
+            state.step, config.prune.steps + 1)) - state.epoch
+        self._start, self._done = time.monotonic(), 0
+
+    def epoch_done(self) -> None:
+        self._done += 1
+
+    def __str__(self) -> str:
+        spent_s = time.monotonic() - self._start
+        left_s = (self._left - self._done) * spent_s / max(self._done, 1)
+        return f'{spent_s / 60:.1f} min, about {left_s / 60:.0f} to go'
