@@ -28,7 +28,8 @@ from vpr_ros.core.types import Image
 from vpr_ros.datasets.world import building_pair, View
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import build_map, MapSource
-from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate
+from vpr_ros.tools.query_run import QuerySource
 
 _DISTINCT = 40
 

@@ -26,7 +26,8 @@ from vpr_ros.datasets import sequences
 from vpr_ros.datasets.run import RunPair
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import build_map, MapSource
-from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate
+from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.run_bag import IMAGE, POSE, write_run
 
 SETS: tuple[Callable[[Path], RunPair], ...] = (

@@ -12,8 +12,9 @@ from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import Tolerance
 from vpr_ros.errors import BagError, MapError, VprError
 from vpr_ros.tools.build_map import MapSource, write_map
-from vpr_ros.tools.evaluate_bags import evaluate, write_evaluation
+from vpr_ros.tools.evaluate_bags import evaluate
 from vpr_ros.tools.query_run import QuerySource
+from vpr_ros.tools.write_evaluation import write_evaluation
 
 CONFIG, TOLERANCE = LocalizerConfig(), Tolerance(1.2, 45.0)
 

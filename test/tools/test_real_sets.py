@@ -12,9 +12,9 @@ from vpr_ros.core.scoring import Tolerance
 from vpr_ros.datasets.sequences import open_pair
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import MapSource, write_map
-from vpr_ros.tools.evaluate_bags import write_evaluation
 from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, IMAGE, POSE, write_run
+from vpr_ros.tools.write_evaluation import write_evaluation
 
 SHARED = Path(os.environ.get('VPR_SHARED', Path(__file__).resolve().parents[3] / 'shared'))
 DATA = SHARED / 'data'

@@ -82,7 +82,7 @@ def calibrate_by_run(recording: Recording, place_map: PlaceMap, describer: Descr
     stamps_ns = np.array([image.stamp_ns for image in images], dtype=np.int64)
     poses, known = run.truth_at(stamps_ns)
     if not known.any():
-        raise BagError(nothing_to_judge(run.asked, len(stamps_ns), run.count))
+        raise BagError(nothing_to_judge(run, stamps_ns))
     truth = poses[known]
     cuts = stretches(len(truth))
     examination = Examination(place_map, describer.card, target.config, target.tolerance,

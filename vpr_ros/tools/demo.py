@@ -6,8 +6,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 import json
 from pathlib import Path
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -15,21 +13,22 @@ from rich.console import Console
 
 from vpr_ros.bags.frames import read_images
 from vpr_ros.bags.recording import Recording
-from vpr_ros.bags.trajectory import read_trajectory
 from vpr_ros.core.folder import new_folder
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import JudgedFrame, Report, score, Tolerance
-from vpr_ros.core.trajectory_lookup import poses_at
-from vpr_ros.core.types import Hypothesis, Image, Match, Outcome, Reason
+from vpr_ros.core.types import Image
 from vpr_ros.datasets.world import building_pair
 from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.report.picture import color_of, draw, Pair, summary
 from vpr_ros.tools.build_map import MapSource, write_map
-from vpr_ros.tools.evaluate_bags import evaluate, outcome_record, print_report
-from vpr_ros.tools.query_run import QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate
+from vpr_ros.tools.evaluation_folder import outcome_record
+from vpr_ros.tools.print_evaluation import print_report
+from vpr_ros.tools.query_run import QueryRun, QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
+from vpr_ros.tools.through_node import judged_frames, NodeSettings, play_through_node
 
 _PAIRS = 7
 
@@ -66,9 +65,8 @@ def _demo(folder: Path, seed: int, model: Path | None, console: Console) -> Repo
     tolerance = Tolerance(pair.tolerance_m, pair.tolerance_deg)
     if find_spec('rclpy') is not None:
         console.print('playing query_run through the relocalizer node, a process of its own')
-        frames = _through_node(query, map_folder, model, place_map.frame_id)
-        report = score(frames, place_map.poses, tolerance, through='in the node, each image sent '
-                       'once the one before was answered')
+        frames, settings = _through_node(query, map_folder, model, place_map)
+        report = score(frames, place_map.poses, tolerance, through=str(settings))
     else:
         console.print('rclpy cannot be imported: the same localizer runs in this process instead '
                       'of the node', style='yellow')
@@ -85,37 +83,13 @@ def _demo(folder: Path, seed: int, model: Path | None, console: Console) -> Repo
     return report
 
 
-def _through_node(query: Path, map_folder: Path, model: Path | None, frame_id: str
-                  ) -> list[JudgedFrame]:
-    """Play the bag through the real node; return what it published, with the truth."""
-    published = query.parent / 'published.jsonl'
-    command = [sys.executable, '-m', 'vpr_ros.ros.replay', str(query), '--map', str(map_folder),
-               '--image', COMPRESSED, '--odom', ODOM, '--out', str(published)]
-    if model is not None:
-        command += ['--parameter', f'model:={model.absolute()}']
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise VprError(f'the node could not be run: {(done.stderr or done.stdout)[-600:]}')
-    records = [json.loads(line) for line in published.read_text().splitlines()]
-    stamps_ns = np.array([record['stamp_ns'] for record in records], dtype=np.int64)
+def _through_node(query: Path, map_folder: Path, model: Path | None, place_map: PlaceMap
+                  ) -> tuple[list[JudgedFrame], NodeSettings]:
+    """Play the bag through the real node; return what it published, with the truth, and how."""
+    settings = NodeSettings(model=model)
     with Recording([query]) as recording:
-        truth = read_trajectory(recording, POSE)
-    poses, inside = poses_at(truth, stamps_ns)
-    return [JudgedFrame(_outcome(record, frame_id), pose, record['latency_ms'])
-            for record, pose, known in zip(records, poses, inside, strict=True) if known]
-
-
-def _outcome(record: dict[str, object], frame_id: str) -> Outcome:
-    """Return what the node published about a frame as the record that it was before."""
-    stamp_ns, pose = int(str(record['stamp_ns'])), record['pose']
-    assert isinstance(record['matches'], list)
-    hypotheses = () if pose is None else (
-        Hypothesis(stamp_ns, frame_id, np.asarray(pose, dtype=np.float64), np.eye(6),
-                   float(str(record['probability']))),)
-    return Outcome(stamp_ns, str(record['camera']),
-                   tuple(Match(int(place), float(s)) for place, s in record['matches']),
-                   hypotheses, Reason(record['reason']),
-                   float(str(record['unknown_probability'])))
+        run = QueryRun.opened(recording, place_map, QuerySource(odom=ODOM))
+        return judged_frames(run, play_through_node(run, map_folder, settings)), settings
 
 
 def _pairs(query: Path, frames: list[JudgedFrame], place_map: PlaceMap, tolerance: Tolerance

@@ -3,71 +3,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-import json
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from vpr_ros.bags.recording import Recording
-from vpr_ros.core.calibration import Calibration
-from vpr_ros.core.folder import new_folder, refuse_existing
-from vpr_ros.core.knobs import flat
+from vpr_ros.core.drive import recording_starts
+from vpr_ros.core.frame_scores import score_frames
+from vpr_ros.core.judged import JudgedFrame, Tolerance
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.scoring import JudgedFrame, Report, score, Tolerance
-from vpr_ros.core.types import Describer, Frame, Outcome
-from vpr_ros.errors import BagError, VprError
-from vpr_ros.tools.query_run import Motion, nothing_to_judge, QueryRun, QuerySource
+from vpr_ros.core.positives import why_no_positive
+from vpr_ros.core.scoring import report_on
+from vpr_ros.core.types import Describer, Outcome
+from vpr_ros.errors import BagError
+from vpr_ros.tools.description_cache import DescriptionCache
+from vpr_ros.tools.descriptions import look, Seen
+from vpr_ros.tools.evaluation import Evaluation
+from vpr_ros.tools.examination import Described
+from vpr_ros.tools.memory_record import memory_of
+from vpr_ros.tools.progress import progress
+from vpr_ros.tools.query_run import nothing_to_judge, QueryRun, QuerySource
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How pictures are described: kept in a cache or not, with thumbnails or without."""
+
+    cache: DescriptionCache | None = None
+    thumbnails: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The report, and every frame behind it."""
+class Answer:
+    """What the localizer said of a picture, and from its bytes to that, the milliseconds."""
 
-    report: Report
-    frames: tuple[JudgedFrame, ...]
-    remarks: tuple[str, ...]   # what a person should know of the recording and the map
-    threshold: float           # least probability of an accepted pose
-    calibration: Calibration | None   # of the map, as far as it was in use
+    seen: Seen
+    outcome: Outcome
+    latency_ms: float
 
 
 def evaluate(recording: Recording, place_map: PlaceMap, describer: Describer,
-             config: LocalizerConfig, source: QuerySource, tolerance: Tolerance) -> Evaluation:
+             config: LocalizerConfig, source: QuerySource, tolerance: Tolerance,
+             looking: Looking = Looking(), model_bytes: int | None = None
+             ) -> Evaluation:
     """Return what the localizer says of every image of a recording, and how true that is.
 
     Frames before the first and after the last true pose are localized too, since the belief
     lives on them, but not judged. Raises BagError when no image can be judged.
     """
     run = QueryRun.opened(recording, place_map, source)
-    asked = run.asked
-    localizer = Localizer(config, place_map, describer, [run.camera])
-    answers = [(frame.stamp_ns, decode_ms, *_localized(localizer, run.motion, frame))
-               for frame, decode_ms in run.frames('evaluate')]
-    stamps_ns = np.array([stamp_ns for stamp_ns, *_ in answers], dtype=np.int64)
+    known = Described(describer.card)
+    localizer = Localizer(config, place_map, known, [run.camera])
+    seen, described, measured = _seen(run, describer, looking, config.verify.is_on)
+    answers = [_answered(localizer, known, run, one) for one in seen]
+    stamps_ns = np.array([answer.outcome.stamp_ns for answer in answers], dtype=np.int64)
     poses, inside = run.truth_at(stamps_ns)
-    frames = [JudgedFrame(outcome, pose, decode_ms + localize_ms)
-              for (_, decode_ms, outcome, localize_ms), pose, known
-              in zip(answers, poses, inside, strict=True) if known]
+    frames = [JudgedFrame(answer.outcome, pose, answer.latency_ms, answer.seen.decode_ms)
+              for answer, pose, is_known in zip(answers, poses, inside, strict=True) if is_known]
     without_truth = len(answers) - len(frames)
     if not frames:
-        raise BagError(nothing_to_judge(asked, without_truth, run.count))
-    report = score(frames, localizer.poses_seen_by(asked.camera), tolerance, without_truth,
-                   run.count.skipped)
-    return Evaluation(report, tuple(frames), (*run.remarks(), *_of_calibration(localizer, asked,
-                                                                               place_map)),
-                      localizer.threshold, localizer.calibration)
+        raise BagError(nothing_to_judge(run, stamps_ns))
+    judged = [answer.seen for answer, is_known in zip(answers, inside, strict=True) if is_known]
+    places = localizer.poses_seen_by(run.asked.camera)
+    scores = score_frames(frames, places, tolerance,
+                          recording_starts(run.truth, np.array([s.frame.stamp_ns
+                                                                for s in judged])))
+    report = report_on(scores, Counter(frame.outcome.reason.value for frame in frames),
+                       without_truth, run.count.skipped, measured,
+                       memory=memory_of(place_map, model_bytes))
+    remarks = (*run.remarks(), *_of_stamps(run, stamps_ns),
+               *_of_calibration(localizer, run.asked, place_map))
+    if not scores.has_match.any():
+        remarks += (why_no_positive(places, np.stack([f.truth for f in frames]), tolerance),)
+    return Evaluation(
+        report, tuple(frames), scores, remarks, localizer.threshold, localizer.calibration, places,
+        tuple(one.thumbnail for one in judged if one.thumbnail),
+        np.stack([one.descriptor for one in judged]), described)
 
 
-def _localized(localizer: Localizer, motion: Motion, frame: Frame) -> tuple[Outcome, float]:
+def _seen(run: QueryRun, describer: Describer, looking: Looking, with_images: bool
+          ) -> tuple[Iterator[Seen], str, str]:
+    """Return the described pictures, where they came from, and how their time was measured."""
+    if looking.cache is None or with_images:
+        line = ('' if looking.cache is None else 'the cache of descriptions is not used: verify '
+                'compares the pictures themselves')
+        return _streamed(run, describer, looking, with_images), line, 'in process'
+    kept = looking.cache.describe(run, describer, looking.thumbnails)
+    seen = progress(kept.descriptions.seen(run.asked.camera), len(kept.descriptions), 'judge')
+    return seen, kept.line, ('in process' if not kept.day else
+                             f'in process; decoding and describing as measured on {kept.day}')
+
+
+def _streamed(run: QueryRun, describer: Describer, looking: Looking, with_images: bool
+              ) -> Iterator[Seen]:
+    for item in look(run, describer, looking.thumbnails, keep_images=with_images):
+        if isinstance(item, Seen):
+            run.count.read += 1
+            yield item
+        else:
+            run.count.skipped += 1
+            run.count.first_problem = run.count.first_problem or item.problem
+
+
+def _answered(localizer: Localizer, known: Described, run: QueryRun, seen: Seen) -> Answer:
+    known.descriptor = seen.descriptor
     started = perf_counter()
-    outcome = localizer.localize(frame, motion.at)
-    return outcome, (perf_counter() - started) * 1e3
+    outcome = localizer.localize(seen.frame, run.motion.at)
+    localize_ms = (perf_counter() - started) * 1e3
+    timing = replace(outcome.timing, describe_ms=seen.describe_ms)
+    without_image = replace(seen, frame=replace(seen.frame, image=seen.frame.image[:0]))
+    return Answer(without_image, replace(outcome, timing=timing),
+                  seen.decode_ms + seen.describe_ms + localize_ms)
+
+
+def _of_stamps(run: QueryRun, stamps_ns: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+               ) -> Iterator[str]:
+    repeated = int((np.diff(np.sort(stamps_ns)) == 0).sum())
+    if repeated:
+        yield (f'{repeated} of {len(stamps_ns)} images on {run.asked.image} have the stamp of '
+               'another one: each is judged by itself, and what they cost in the belief is not '
+               "the robot's; is the topic published twice, or its stamp not set?")
 
 
 def _of_calibration(localizer: Localizer, asked: QuerySource, place_map: PlaceMap
@@ -83,67 +142,3 @@ def _of_calibration(localizer: Localizer, asked: QuerySource, place_map: PlaceMa
         yield ('the map was calibrated ' + ('with odometry, and this run gave none'
                if stored.odometry else 'without odometry, and this run gave some')
                + ': its probabilities do not hold')
-
-
-def write_evaluation(bags: Sequence[Path], map_path: Path, out: Path, describer: Describer,
-                     config: LocalizerConfig, source: QuerySource, tolerance: Tolerance,
-                     salvage: bool, force: bool, engine: str = '') -> Evaluation:
-    """Evaluate `bags` on a map and write report.json, outcomes.jsonl and the settings.
-
-    `engine` says in the settings what ran the network.
-    """
-    refuse_existing(out, force, VprError)
-    place_map = PlaceMap.load(map_path)
-    with Recording(bags, salvage) as recording:
-        evaluation = evaluate(recording, place_map, describer, config, source, tolerance)
-    settings = {'bags': [str(bag) for bag in bags], 'map': str(map_path),
-                'map_digest': place_map.digest, 'model': describer.card.name,
-                'model_digest': describer.card.digest, 'engine': engine,
-                **asdict(source.filled(place_map)),
-                **flat(config), 'tolerance_m': tolerance.m, 'tolerance_deg': tolerance.deg,
-                'threshold': evaluation.threshold,
-                'calibrated': evaluation.calibration is not None}
-    with new_folder(out, force, VprError) as folder:
-        (folder / 'report.json').write_text(evaluation.report.to_json())
-        (folder / 'settings.json').write_text(json.dumps(settings, indent=2) + '\n')
-        with (folder / 'outcomes.jsonl').open('w') as lines:
-            for frame in evaluation.frames:
-                lines.write(json.dumps(outcome_record(frame)) + '\n')
-    return evaluation
-
-
-def outcome_record(frame: JudgedFrame) -> dict[str, Any]:
-    """Return one line of outcomes.jsonl: the verdict on a frame and the truth."""
-    outcome = frame.outcome
-    best = outcome.hypotheses[0] if outcome.hypotheses else None
-    error_m, error_rad = frame.errors()
-    return {
-        'stamp_ns': outcome.stamp_ns,
-        'camera': outcome.camera,
-        'reason': outcome.reason.value,
-        'pose': None if best is None else [round(float(x), 6) for x in best.pose],
-        'probability': None if best is None else round(best.probability, 6),
-        'unknown_probability': round(outcome.unknown_probability, 6),
-        'truth': [round(float(x), 6) for x in frame.truth],
-        'position_error_m': None if best is None else round(error_m, 4),
-        'heading_error_deg': None if best is None else round(float(np.degrees(error_rad)), 3),
-        'matches': [[match.place, round(match.similarity, 6)] for match in outcome.matches[:10]],
-        'restarted': outcome.restarted,
-        'latency_ms': round(frame.latency_ms, 3),
-        'describe_ms': round(outcome.timing.describe_ms, 3),
-    }
-
-
-def print_report(report: Report, console: Console) -> None:
-    """Print the numbers as a table, the protocol beside them."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in asdict(report).items():
-        if name == 'protocol':
-            continue
-        if isinstance(value, dict):
-            value = ', '.join(f'{key} {number}' for key, number in value.items())
-        elif isinstance(value, float):
-            value = f'{value:.3f}'
-        table.add_row(name, '-' if value is None else str(value))
-    console.print(table)
-    console.print(f'protocol: {report.protocol}', style='dim')

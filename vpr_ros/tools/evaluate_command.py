@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from cyclopts import App
 from rich.console import Console
 
-from vpr_ros.tools.flags import Bags, Engine, given, Switch
+from vpr_ros.errors import VprError
+from vpr_ros.tools.flags import Bags, Engine, given, Several, Switch
 
 
 def add_evaluate_command(app: App) -> None:
@@ -16,37 +18,60 @@ def add_evaluate_command(app: App) -> None:
     app.command(evaluate)
 
 
-def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '',
-             odom: str = '', camera: str = '', model: Path | None = None,
+def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str = '',
+             truth: Path | None = None, truth_frame: str | None = None,
+             truth_times: Path | None = None,
+             truth_format: Literal['tum', 'kitti', 'csv'] | None = None,
+             truth_unit: Literal['s', 'ms', 'us', 'ns'] | None = None,
+             truth_offset_s: float | None = None, odom: str = '', camera: str = '',
+             model: Several | None = None, params: Several | None = None,
              tolerance_m: float | None = None, tolerance_deg: float | None = None,
-             params: Path | None = None, base_frame: str | None = None,
-             map_frame: str | None = None, max_gap_s: float | None = None,
-             engine: Engine = 'auto', threads: int = 0,
+             base_frame: str | None = None, map_frame: str | None = None,
+             max_gap_s: float | None = None, engine: Engine = 'auto', threads: int = 0,
+             thumbnails: bool = True, cache: Path | None = None, no_cache: Switch = False,
              salvage: Switch = False, force: Switch = False) -> None:
-    """Localize every image of a run and compare with the true poses.
+    """Localize every image of a run, compare with the true poses, and write a report.
+
+    Record a second run through the mapped place, better on another day: vpr evaluate says how
+    often the robot would have known where it is, how often it would have been wrong, and why.
+    Several maps, models or parameter files are evaluated one by one and compared.
 
     Parameters
     ----------
     map
-        Folder of the map.
+        Folder of the map, or several.
     out
-        Folder for report.json, outcomes.jsonl and settings.json.
+        Folder of the result; open report.html in it. Of several maps, models or parameter files:
+        a folder for each, and comparison.html.
     image
         Image topic; left out: the one that the map was built from.
     pose
-        Source of the true poses; left out: as for the map.
+        Source of the true poses in the bags, a topic or tf; left out: as for the map.
+    truth
+        File of true poses instead (TUM, KITTI or CSV), of the robot's base in the frame of the
+        map.
+    truth_frame
+        Frame that the poses of the file are in; it must be that of the map.
+    truth_times
+        KITTI's file with the time of each pose.
+    truth_format
+        Format of the file; left out: told by its name and columns.
+    truth_unit
+        Unit of the stamps in the file (default s).
+    truth_offset_s
+        Seconds to add to each stamp in the file (default 0).
     odom
-        Odometry topic that the localizer may use; left out: none.
+        Odometry topic that the localizer may use, as on the robot; left out: none.
     camera
         Name of the camera; left out: the map's only one.
     model
-        Model folder; left out: the network that ships with this package.
+        Model folder, or several; left out: the network that ships with this package.
+    params
+        YAML file with the node's parameters, or several.
     tolerance_m
         A pose is right within this distance (default 2.0).
     tolerance_deg
         And within this angle (default 45).
-    params
-        YAML file with the node's parameters.
     base_frame
         Frame of the robot in /tf (default base_link).
     map_frame
@@ -57,29 +82,34 @@ def evaluate(bags: Bags, *, map: Path, out: Path, image: str = '', pose: str = '
         What runs the network; auto: the fastest here, measured once.
     threads
         Threads of the network; 0 leaves it to the engine.
+    thumbnails
+        Keep a small picture of each frame for the report.
+    cache
+        Folder where descriptions of images are kept for the next time (default
+        ~/.cache/vpr_ros/descriptions, at most 8 GiB).
+    no_cache
+        Describe all images now, and keep nothing.
     salvage
         Read a bag that was cut short as far as it goes.
     force
         Replace an existing result.
     """
-    from vpr_ros.core.scoring import Tolerance
-    from vpr_ros.nets.model_folder import load_describer
-    from vpr_ros.tools.evaluate_bags import print_report, write_evaluation
-    from vpr_ros.tools.params_file import read_config
-    from vpr_ros.tools.query_run import QuerySource
-    source = QuerySource(**given(image=image, pose=pose, odom=odom, camera=camera,
-                                  base_frame=base_frame, map_frame=map_frame,
-                                  max_gap_s=max_gap_s))
-    tolerance = Tolerance(**given(m=tolerance_m, deg=tolerance_deg))
-    console, describer = Console(), load_describer(model, threads, engine)
-    console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
-    evaluation = write_evaluation(bags, map, out, describer, read_config(params), source,
-                                  tolerance, salvage, force, describer.choice)
-    for remark in evaluation.remarks:
-        console.print(remark, style='yellow')
-    print_report(evaluation.report, console)
-    console.print(f'accepted from a probability of {evaluation.threshold:.4f}'
-                  + ('' if evaluation.calibration is None else
-                     f', the calibration of the map by {evaluation.calibration.source}'),
-                  highlight=False)
-    console.print(f'report written: {out}', highlight=False)
+    from vpr_ros.core.judged import Tolerance
+    from vpr_ros.tools.description_cache import default_cache
+    from vpr_ros.tools.evaluate_grid import Asked, evaluate_pairings
+    from vpr_ros.tools.query_run import QuerySource, TruthFile
+    of_truth = given(frame_id=truth_frame, times=truth_times, layout=truth_format,
+                     unit=truth_unit, offset_s=truth_offset_s)
+    if truth is None and of_truth:
+        raise VprError('--truth-frame, --truth-times, --truth-format, --truth-unit and '
+                       '--truth-offset-s are of a file of poses: give it with --truth')
+    if truth is not None and pose:
+        raise VprError('--pose and --truth both say where the true poses are; give one of them')
+    source = QuerySource(**given(
+        image=image, pose=pose, odom=odom, camera=camera, base_frame=base_frame,
+        map_frame=map_frame, max_gap_s=max_gap_s,
+        truth=None if truth is None else TruthFile(truth, **of_truth)))
+    asked = Asked(tuple(bags), source, Tolerance(**given(m=tolerance_m, deg=tolerance_deg)),
+                  engine, threads, salvage, thumbnails,
+                  None if no_cache else cache or default_cache())
+    evaluate_pairings(asked, map, model or (), params or (), out, force, Console())

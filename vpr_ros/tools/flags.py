@@ -11,6 +11,7 @@ from cyclopts import Parameter
 Bags = Annotated[list[Path], Parameter(help='rosbag2 folders, .mcap, .db3 or ROS 1 .bag files.',
                                        negative=())]
 Engine = Literal['auto', 'onnxruntime', 'openvino', 'torch']
+Several = Annotated[list[Path], Parameter(consume_multiple=True, negative=())]
 Switch = Annotated[bool, Parameter(negative=())]   # there is no --no-force
 
 
