@@ -107,6 +107,10 @@ def score_frames(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: To
     guessed = np.array([bool(outcome.hypotheses) for outcome in outcomes], dtype=np.bool_)
     best = _poses([o.hypotheses[0].pose for o in outcomes if o.hypotheses], stamps_ns[guessed],
                   'hypothesis')
+    probability = _spread([o.hypotheses[0].probability for o in outcomes if o.hypotheses], guessed)
+    for row in np.flatnonzero(guessed & ~((probability >= 0.0) & (probability <= 1.0)))[:1]:
+        raise VprError(f'the probability of frame {row} is {probability[row]}, which is none: '
+                       'its outcome is damaged')
     timings = [outcome.timing for outcome in outcomes]
     return FrameScores(
         tolerance=tolerance, place_count=len(places), depth=depth, stamps_ns=stamps_ns,
@@ -114,8 +118,7 @@ def score_frames(frames: Sequence[JudgedFrame], places: se3.Array, tolerance: To
         nearest_place=nearest_positives(places, truth, tolerance),
         similarity=similarity,
         hit_rank=_hit_rank(matched, places, truth, tolerance),
-        probability=_spread([o.hypotheses[0].probability for o in outcomes if o.hypotheses],
-                            guessed),
+        probability=probability,
         position_error_m=_spread(se3.distance_m(best, truth[guessed]), guessed),
         heading_error_rad=_spread(se3.angle_rad(best, truth[guessed]), guessed),
         right=_spread(tolerance.holds(best, truth[guessed]), guessed) == 1.0,

@@ -16,6 +16,7 @@ from vpr_ros.core.ranked_curve import ranked_curve, RankedCurve
 from vpr_ros.errors import VprError
 
 MOST_POINTS = 500
+_NAMED = (1.0, 0.99, 0.95)   # precisions of which a report says what can be had
 
 Values = NDArray[np.float64]
 Points = tuple[float, ...]
@@ -123,7 +124,11 @@ def thinned(values: Values, most: int = MOST_POINTS) -> NDArray[np.int64]:
 
 
 def _drawn(curve: RankedCurve) -> DrawnCurve:
-    rows = thinned(curve.precision)
+    # The points that a report names are kept, too: they need not be the peak of a part.
+    named = [kept[-1:] for precision in _NAMED
+             if len(kept := np.flatnonzero(curve.precision >= precision))]
+    rows = np.unique(np.concatenate([thinned(curve.precision, MOST_POINTS - len(_NAMED)),
+                                     *named]))
     return DrawnCurve(*(_points(values[rows]) for values in (
         curve.threshold, curve.precision, curve.recall, curve.coverage)))
 
