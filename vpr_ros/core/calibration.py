@@ -27,8 +27,9 @@ class Calibration:
     and `wrong` are the frames that the threshold lets through, each judged by a model that had
     not seen its stretch of the run. `coverage`: share of the frames with a match that it lets
     through. `settings` are the knobs for which all this holds. `source` says on what it was
-    measured, `odometry` whether the localizer had odometry there. The defaults are of a map of
-    which nothing was measured.
+    measured, `odometry` whether the localizer had odometry there. `model` is the digest of the
+    network that asked, empty where it was the one that built the map. The defaults are of a map
+    of which nothing was measured.
     """
 
     confidence: Confidence = field(default_factory=Confidence)
@@ -41,29 +42,41 @@ class Calibration:
     source: str = ''
     odometry: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ''
 
     def record(self) -> dict[str, Any]:
         """Return the calibration as JSON holds it."""
-        return {**asdict(self), 'settings': dict(self.settings)}
+        record = {**asdict(self), 'settings': dict(self.settings)}
+        if not self.model:  # versions that know of no other model can read it as well
+            del record['model']
+        return record
 
-    def unlike(self, settings: Mapping[str, Any]) -> str:
-        """Return which of the settings are others than those measured with; '' when none is."""
-        return ', '.join(
+    def unlike(self, settings: Mapping[str, Any], asked_by: str = '', built_by: str = '') -> str:
+        """Return which of the settings are others than those measured with; '' when none is.
+
+        The model that asks counts among them; `asked_by` and `built_by` are the digests of that
+        one and of the map's own.
+        """
+        model = self.model or built_by
+        other = [f'the model is {asked_by[:12]}, not {model[:12]}'] if asked_by != model else []
+        return ', '.join(other + [
             f'{name} is {settings.get(name)}, not {self.settings.get(name)}'
             for name in sorted({*settings, *self.settings})
-            if settings.get(name) != self.settings.get(name))
+            if settings.get(name) != self.settings.get(name)])
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Calibration:
         """Return the calibration of a record. Raises MapError for another one."""
         try:
-            if set(record) != {knob.name for knob in fields(cls)}:
+            if set(record) | {'model'} != {knob.name for knob in fields(cls)}:
                 raise ValueError('it is not of this version')
             bins = record['reliability']
             found = cls(**{**record, 'confidence': Confidence.from_record(record['confidence']),
                            'reliability': Reliability(*(tuple(bins[name]) for name in
                                                         ('count', 'said', 'true'))),
                            'settings': dict(record['settings'])})
+            if not isinstance(found.model, str):
+                raise ValueError('its model is no digest')
             if not 0.0 <= found.threshold <= 1.0:
                 raise ValueError('its threshold is no probability')
             return found

@@ -55,6 +55,8 @@ class ModelCard:
     `widths` gives every parametrised layer's channels as `name: (in, out)`, under the names of
     the weights file, so that a pruned network rebuilds from its card alone.
     `digest` is the SHA-256 of the weights file: it is what a map remembers of its model.
+    `queries_maps_of` are digests of other models whose descriptors this one was taught to give,
+    so that it may ask the maps that they built (`core.querying`).
     """
 
     name: str
@@ -70,17 +72,23 @@ class ModelCard:
     parent: str | None = None          # digest of the model that this one was made from
     licence: str = 'unknown'
     notes: Mapping[str, Any] = field(default_factory=dict)  # how it was made, what it scores
+    queries_maps_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ModelError(f'descriptor size {self.dim} is not positive')
         if not self.digest:
             raise ModelError('a model card needs the digest of its weights')
+        others = self.queries_maps_of
+        if not isinstance(others, tuple) or not all(isinstance(d, str) and d for d in others):
+            raise ModelError(f'queries_maps_of must be digests of models, not {others!r}')
 
     def to_json(self) -> str:
         """Return the card as the text of `card.json`."""
         record = {'schema': SCHEMA, **asdict(self)}
         record['preprocessing']['resize'] = self.preprocessing.resize.value
+        if not self.queries_maps_of:  # versions that do not know it can read the card as well
+            del record['queries_maps_of']
         return json.dumps(record, indent=2) + '\n'
 
     @classmethod
@@ -106,10 +114,17 @@ class ModelCard:
             record['preprocessing'] = Preprocessing(**pre)
             record['widths'] = {name: (int(i), int(o)) for name, (i, o) in
                                 record['widths'].items()}
+            record['queries_maps_of'] = _tuple(record.get('queries_maps_of', []))
             return cls(**record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f'{where} is incomplete or malformed ({error}); '
                              'export the model again') from error
+
+
+def _tuple(items: Any) -> tuple[Any, ...]:
+    if not isinstance(items, list):
+        raise TypeError(f'queries_maps_of is {items!r}, no list')
+    return tuple(items)
 
 
 def weights_digest(weights: bytes) -> str:

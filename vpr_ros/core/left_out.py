@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +41,9 @@ class Replay:
 
 def part_of(place_map: PlaceMap, rows: Rows, features: bool = False) -> PlaceMap:
     """Return a map of some places, without pictures; with their `features` where wanted."""
-    stored = place_map.features if features else None
-    return replace(
-        place_map, descriptors=np.asarray(place_map.descriptors[rows]),
-        poses=place_map.poses[rows], stamps_ns=place_map.stamps_ns[rows],
-        camera_of=place_map.camera_of[rows], session_of=place_map.session_of[rows],
-        thumbnails=(), digest='', calibration=None, features=None if stored is None else
-        PackedFeatures.pack(stored.config, [stored.of(int(row)) for row in rows]))
+    kept = place_map.features if features else None
+    return place_map.part(rows, None if kept is None else PackedFeatures.pack(
+        kept.config, [kept.of(int(row)) for row in rows]))
 
 
 def rows_beyond(place_map: PlaceMap, driven: se3.Array, reach_m: float) -> Rows:

@@ -23,6 +23,8 @@ from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.knobs import flat
 from vpr_ros.core.place_index import PlaceIndex
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.precision import Precision
+from vpr_ros.core.querying import refuse_to_query
 from vpr_ros.core.steps import Steps
 from vpr_ros.core.types import (
     Camera,
@@ -87,22 +89,20 @@ class Localizer:
 
     def __init__(self, config: LocalizerConfig, place_map: PlaceMap, describer: Describer,
                  cameras: Sequence[Camera] = ()) -> None:
-        """Raise MapError when the map is of another model or lacks a camera's mount."""
-        if describer.card.digest != place_map.card.digest:
-            raise MapError(
-                f'the map was built by model {place_map.card.name} '
-                f'({place_map.card.digest[:12]}), not by {describer.card.name} '
-                f'({describer.card.digest[:12]}): use that model, or build the map again')
+        """Raise MapError when this model may not ask the map or it lacks a camera's mount."""
+        refuse_to_query(describer.card, place_map.card)
         self._map = place_map
         self._describer = describer
         self._cameras = cameras
         self._viewpoints = viewpoints(place_map, cameras)
         self._index = PlaceIndex(place_map.descriptors)
-        self._contrast = Contrast(place_map.descriptors)
+        self._contrast = Contrast(place_map.descriptors, self._index)
         self._belief = Belief(config.belief, self._viewpoints.poses,
                               successors(place_map, self._viewpoints))
         self._lenses: dict[str, Intrinsics] = {}
         self._steps = Steps(self._belief, _neighbor_similarity(place_map), config.step_each_frame)
+        if place_map.precision is not Precision.FLOAT32:
+            place_map.let_go()  # the index has a copy; float32 rows are searched where they are
         self._take(config)
         self.reset()
 
@@ -130,7 +130,8 @@ class Localizer:
     def unlike_calibration(self) -> str:
         """Which settings are others than those that the map was calibrated for."""
         stored = self._map.calibration
-        return '' if stored is None else stored.unlike(self._config.settings())
+        return '' if stored is None else stored.unlike(
+            self._config.settings(), self._describer.card.digest, self._map.card.digest)
 
     @property
     def threshold(self) -> float:

@@ -3,46 +3,90 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from vpr_ros.core.precision import Precision, Rows, StoredRows
 from vpr_ros.core.types import Match
 from vpr_ros.errors import MapError
 
-_SAMPLE = 1024  # places that stand for all of a larger map
+_PIECE = 1024   # rows of one scan: fewer are sorted faster, more need fewer calls
+
+_SCALAR = {Precision.FLOAT16: faiss.ScalarQuantizer.QT_fp16,
+           Precision.INT8: faiss.ScalarQuantizer.QT_8bit_direct_signed}
+
+Vector = NDArray[np.float32]
 
 
 class PlaceIndex:
-    """Exact inner-product search over unit descriptors (cosine similarity).
+    """Exact inner products with the unit rows of a map (cosine similarity for unit vectors).
 
-    Also knows the mean and spread of a query's similarity to the places of the map (to evenly
-    spread ones of a large map), so that a match can be judged against its background.
+    Runs at the precision in which the rows are kept; what is asked is never rounded. float32 rows
+    are searched where they are, in memory or mapped from disk; of others FAISS holds a copy.
     """
 
-    def __init__(self, descriptors: NDArray[np.float32]) -> None:
-        rows = np.ascontiguousarray(descriptors, dtype=np.float32)
-        self._index = faiss.IndexFlatIP(rows.shape[1])
-        self._index.add(rows)
-        self._sample = rows[::-(-len(rows) // _SAMPLE)].copy()
+    def __init__(self, rows: Rows) -> None:
+        self._count, self._dim = rows.shape
+        self._rows: Vector | None = None
+        if isinstance(rows, StoredRows):
+            self._pieces = [_scalar_index(rows.codes[start:start + _PIECE], rows.precision)
+                            for start in range(0, len(rows), _PIECE)]
+            self._scale = np.concatenate([
+                1.0 / np.linalg.norm(rows.codes[start:start + _PIECE].astype(np.float32), axis=1)
+                for start in range(0, len(rows), _PIECE)])
+        else:
+            self._rows = np.asarray(np.ascontiguousarray(rows, dtype=np.float32))
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return int(self._count)
 
-    def search(self, descriptor: NDArray[np.float32], count: int) -> tuple[Match, ...]:
+    def search(self, descriptor: Vector, count: int) -> tuple[Match, ...]:
         """Return the `count` most similar places, best first (fewer when the map is smaller).
 
         Raises MapError when `descriptor` (dim,) is not of the map's size.
         """
-        if descriptor.shape != (self._index.d,):
-            raise MapError(f'a descriptor of shape {descriptor.shape} cannot be looked up among '
-                           f'{self._index.d}-d places')
-        query = np.ascontiguousarray(descriptor, dtype=np.float32)[None]
-        similarities, places = self._index.search(query, min(count, len(self)))
-        return tuple(map(Match, places[0].tolist(), similarities[0].tolist()))
+        query, count = self._checked(descriptor), min(count, len(self))
+        if self._rows is not None:
+            similarities, places = (found[0] for found in faiss.knn(
+                query[None], self._rows, count, metric=faiss.METRIC_INNER_PRODUCT))
+        else:
+            # Rows have scales of their own, so the order is known only when all are.
+            products = self.products(query)
+            places = np.argpartition(-products, count - 1)[:count]
+            places = places[np.lexsort((places, -products[places]))]
+            similarities = products[places]
+        return tuple(map(Match, places.tolist(), similarities.tolist()))
 
-    def background(self, descriptor: NDArray[np.float32]) -> tuple[float, float]:
-        """Return mean and standard deviation of the similarity of `descriptor` to the places."""
-        # Not by BLAS: its threads cost a hundred times the product where cores are shared.
-        similarity = np.einsum('ij,j->i', self._sample, descriptor)
-        return float(similarity.mean()), float(similarity.std())
+    def products(self, vector: Vector) -> Vector:
+        """Return the inner product (N,) of any `vector` (dim,) with each unit row.
+
+        Raises MapError when it is not of the map's size.
+        """
+        query = self._checked(vector)
+        if self._rows is not None:
+            # Not by BLAS: its threads cost a hundred times the product where cores are shared.
+            exact: Vector = np.einsum('ij,j->i', self._rows, query)
+            return exact
+        # FAISS multiplies codes fast in its search only, so all are sought, piece by piece.
+        products = np.zeros(len(self), dtype=np.float32)
+        for start, piece in zip(range(0, len(self), _PIECE), self._pieces, strict=True):
+            found, place = piece.search(query[None], piece.ntotal)
+            products[start + place[0]] = found[0]
+        products *= self._scale
+        return products
+
+    def _checked(self, vector: Vector) -> Vector:
+        if vector.shape != (self._dim,):
+            raise MapError(f'a descriptor of shape {vector.shape} cannot be looked up among '
+                           f'{self._dim}-d places')
+        return np.ascontiguousarray(vector, dtype=np.float32)
+
+
+def _scalar_index(codes: NDArray[Any], precision: Precision) -> Any:
+    index = faiss.IndexScalarQuantizer(codes.shape[1], _SCALAR[precision],
+                                       faiss.METRIC_INNER_PRODUCT)
+    index.add(codes.astype(np.float32))  # neither of the two is trained
+    return index

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 import json
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,23 @@ from vpr_ros.core.folder import broken_seal, new_folder, seal
 from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.local_features import Features
 from vpr_ros.core.packed_features import PackedFeatures
+from vpr_ros.core.precision import (
+    fault_of,
+    let_go,
+    Precision,
+    precision_of,
+    Rows,
+    stored,
+    StoredRows,
+    taken,
+)
+from vpr_ros.core.thumbnails import PackedThumbnails
 from vpr_ros.core.types import Camera
 from vpr_ros.errors import MapError, ModelError
 
-SCHEMA = 1
+SCHEMA = 2         # of a map that versions which read 1 only would misunderstand
+_FLOAT32_SCHEMA = 1
 _RECORD = 'map.json'
-_UNIT_TOLERANCE = 1e-3
 _REBUILD = 'restore it from a copy or build the map again'
 
 
@@ -32,10 +43,11 @@ _REBUILD = 'restore it from a copy or build the map again'
 class PlaceMap:
     """N places seen by one network.
 
-    `descriptors` (N, dim) float32 unit rows; `poses` (N, 7) `map_from_base` at the image's
-    moment, in `frame_id`; `stamps_ns` (N,); `camera_of` and `session_of` (N,) index `cameras`
-    and `sessions`; `thumbnails` hold a JPEG for each place, or nothing at all.
-    `topics` remembers where each camera's images came from, `pose_source` the poses.
+    `descriptors` (N, dim) float32 unit rows, or `StoredRows` that stand for such; `poses` (N, 7)
+    `map_from_base` at the image's moment, in `frame_id`; `stamps_ns` (N,); `camera_of` and
+    `session_of` (N,) index `cameras` and `sessions`; `thumbnails` hold a JPEG for each place, or
+    nothing at all. `topics` remembers where each camera's images came from, `pose_source` the
+    poses.
     `calibration` is what was measured of the map's confidence, None where nothing was.
     `features` are the local features of each place, where geometry is to be checked, or None.
     `digest` names the saved map; it is empty until `load`.
@@ -44,13 +56,13 @@ class PlaceMap:
     frame_id: str
     card: ModelCard
     cameras: tuple[Camera, ...]
-    descriptors: NDArray[np.float32]
+    descriptors: Rows
     poses: se3.Array
     stamps_ns: NDArray[np.int64]
     camera_of: NDArray[np.int32]
     session_of: NDArray[np.int32]
     sessions: tuple[str, ...]
-    thumbnails: tuple[bytes, ...] = ()
+    thumbnails: Sequence[bytes] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
     pose_source: str = ''
     digest: str = ''
@@ -70,9 +82,8 @@ class PlaceMap:
         if self.features is not None and len(self.features) != count:
             raise MapError(f'the map holds local features of {len(self.features)} places, not of '
                            f'{count}; {_REBUILD}')
-        if not _all_unit(self.descriptors):
-            raise MapError(f'the map holds descriptors that are NaN or not of unit length; '
-                           f'{_REBUILD}')
+        if fault := fault_of(self.descriptors):
+            raise MapError(f'the map holds {fault}; {_REBUILD}')
         try:
             object.__setattr__(self, 'poses', se3.checked(self.poses))
         except ValueError as error:
@@ -82,6 +93,36 @@ class PlaceMap:
 
     def __len__(self) -> int:
         return len(self.poses)
+
+    @property
+    def precision(self) -> Precision:
+        """In what the descriptors are kept."""
+        return precision_of(self.descriptors)
+
+    def at(self, precision: Precision) -> PlaceMap:
+        """Return the map with its descriptors kept so, not calibrated where that changes them.
+
+        Raises MapError where it would take bits that the map does not have.
+        """
+        if precision is self.precision:
+            return self
+        if precision.bytes_each > self.precision.bytes_each:
+            raise MapError(f'the map keeps its descriptors as {self.precision.value}, which '
+                           f'{precision.value} cannot bring back; build the map again')
+        return replace(self, descriptors=stored(self.descriptors, precision), calibration=None,
+                       digest='')
+
+    def part(self, rows: NDArray[np.int64], features: PackedFeatures | None = None) -> PlaceMap:
+        """Return a map of some places (their rows), without pictures and not calibrated."""
+        return replace(
+            self, descriptors=taken(self.descriptors, rows), poses=self.poses[rows],
+            stamps_ns=self.stamps_ns[rows], camera_of=self.camera_of[rows],
+            session_of=self.session_of[rows], thumbnails=(), digest='', calibration=None,
+            features=features)
+
+    def let_go(self) -> None:
+        """Give memory back: descriptors that lie on disk are read again when asked for."""
+        let_go(self.descriptors)
 
     def features_of(self, place: int) -> Features | None:
         """Return the local features of a place, or None for a map without."""
@@ -93,14 +134,18 @@ class PlaceMap:
         Raises MapError when it exists or cannot be written.
         """
         with new_folder(path, force, MapError) as folder:
-            np.save(folder / 'descriptors.npy', np.asarray(self.descriptors, dtype=np.float32))
+            rows = self.descriptors
+            np.save(folder / 'descriptors.npy', rows.codes if isinstance(rows, StoredRows)
+                    else np.asarray(rows, dtype=np.float32))
             sizes = [len(jpeg) for jpeg in self.thumbnails]
             np.savez(folder / 'places.npz', poses=self.poses, stamps_ns=self.stamps_ns,
                      camera_of=self.camera_of, session_of=self.session_of,
                      thumbnail_ends=np.cumsum(sizes, dtype=np.int64))
-            (folder / 'thumbnails.bin').write_bytes(b''.join(self.thumbnails))
-            record = {
-                'schema': SCHEMA,
+            with (folder / 'thumbnails.bin').open('wb') as pictures:
+                pictures.writelines(self.thumbnails)
+            is_new = self.precision is not Precision.FLOAT32
+            record: dict[str, Any] = {
+                'schema': SCHEMA if is_new else _FLOAT32_SCHEMA,
                 'frame_id': self.frame_id,
                 'cameras': [_camera_record(camera) for camera in self.cameras],
                 'sessions': list(self.sessions),
@@ -108,6 +153,8 @@ class PlaceMap:
                 'pose_source': self.pose_source,
                 'card': self.card.to_json(),
             }
+            if is_new:
+                record['precision'] = self.precision.value
             if self.calibration is not None:
                 record['calibration'] = self.calibration.record()
             if self.features is not None:
@@ -128,15 +175,14 @@ class PlaceMap:
                 ends = places['thumbnail_ends']
                 columns = {name: places[name] for name in
                            ('poses', 'stamps_ns', 'camera_of', 'session_of')}
-            packed = (path / 'thumbnails.bin').read_bytes()
-            starts = np.concatenate([np.zeros(1, np.int64), ends])[:len(ends)]
+            precision = Precision(record.get('precision', Precision.FLOAT32.value))
             return cls(
                 frame_id=record['frame_id'],
                 card=ModelCard.from_json(record['card'], f'the card in {path / _RECORD}'),
                 cameras=tuple(_camera(item) for item in record['cameras']),
-                descriptors=np.load(path / 'descriptors.npy', mmap_mode='r', allow_pickle=False),
+                descriptors=_rows(path / 'descriptors.npy', precision),
                 sessions=tuple(record['sessions']),
-                thumbnails=tuple(packed[a:b] for a, b in zip(starts, ends, strict=True)),
+                thumbnails=PackedThumbnails(path / 'thumbnails.bin', ends),
                 topics=record['topics'],
                 pose_source=record['pose_source'],
                 digest=record['digest'],
@@ -163,9 +209,12 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise MapError(f'{file} is damaged ({error}); {_REBUILD}') from error
     if not isinstance(record, dict):
         raise MapError(f'{file} is damaged (not an object); {_REBUILD}')
-    if record.get('schema') != SCHEMA:
-        raise MapError(f'{file} has schema {record.get("schema")!r}, this version reads {SCHEMA}; '
-                       'build the map again')
+    schema = record.get('schema')
+    if schema not in (_FLOAT32_SCHEMA, SCHEMA):
+        remedy = ('it is of a newer version: use that one, or build the map again'
+                  if isinstance(schema, int) and schema > SCHEMA else 'build the map again')
+        raise MapError(f'{file} has schema {schema!r}, this version reads up to {SCHEMA}; '
+                       f'{remedy}')
     return record
 
 
@@ -181,12 +230,12 @@ def _camera_record(camera: Camera) -> dict[str, Any]:
             'intrinsics': None if lens is None else lens.record()}
 
 
-def _all_unit(rows: NDArray[np.float32]) -> bool:
-    for start in range(0, len(rows), 4096):  # in pieces: the rows may be memory-mapped
-        lengths = np.linalg.norm(rows[start:start + 4096], axis=1)
-        if not (np.abs(lengths - 1.0) <= _UNIT_TOLERANCE).all():
-            return False
-    return True
+def _rows(file: Path, precision: Precision) -> Rows:
+    """Return the descriptors in a file; they are mapped and not read."""
+    rows = np.load(file, mmap_mode='r', allow_pickle=False)
+    if str(rows.dtype) != precision.value:
+        raise ValueError(f'{file.name} holds {rows.dtype}, not {precision.value}')
+    return rows if precision is Precision.FLOAT32 else StoredRows(rows)
 
 
 def _check_index(index: NDArray[np.int32], count: int, what: str) -> None:

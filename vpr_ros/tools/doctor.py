@@ -17,6 +17,7 @@ from rich.console import Console
 
 from vpr_ros import __version__
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.querying import refuse_to_query
 from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
 
@@ -103,9 +104,7 @@ def _model(path: Path | None) -> str:
 def _map(path: Path, model: Path | None) -> str:
     place_map = PlaceMap.load(path)
     card = load_describer(model).card
-    if card.digest != place_map.card.digest:
-        raise VprError(f'{path} was built by model {place_map.card.name}, not by {card.name}: '
-                       'give --model, or build the map again')
+    refuse_to_query(card, place_map.card, str(path))
     return f'{path}: {len(place_map)} places in frame {place_map.frame_id}'
 
 

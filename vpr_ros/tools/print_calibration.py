@@ -30,10 +30,11 @@ def calibration_lines(calibrated: Calibrated) -> Iterator[str]:
 
 def summary_of(calibration: Calibration) -> str:
     """Return a stored calibration in one line."""
-    unlike = calibration.unlike(LocalizerConfig().settings())
+    unlike = calibration.unlike(LocalizerConfig().settings(), calibration.model)
     return (f'precision {calibration.precision:g} from a probability of '
             f'{calibration.threshold:.4f}, coverage {calibration.coverage:.2f}, calibration error '
             f'{calibration.reliability.error:.3f}, by {calibration.source}'
+            + (f'; holds only for model {calibration.model[:12]}' if calibration.model else '')
             + (f'; holds only for settings that are not the defaults: {unlike}' if unlike else ''))
 
 
