@@ -18,7 +18,7 @@ from vpr_ros.report.incidents import DEFINITION, Incident, incidents, MOST_CARDS
 from vpr_ros.report.page_data import page_data
 from vpr_ros.report.thumbnails import embed
 from vpr_ros.report.verdicts import LOOKS, Verdict
-from vpr_ros.report.words import compared, count, headline, number, share, subline
+from vpr_ros.report.words import compared, count, headline, number, rough, share, subline
 
 PAGE = 'report.html'
 _SCRIPTS = ('common.js', 'panel.js', 'plots.js', 'gallery.js', 'page.js')
@@ -103,12 +103,12 @@ def _tiles(report: Mapping[str, Any]) -> str:
                   'within the tolerance', color[Verdict.RIGHT]),
         html.tile(count(wrong), 'wrong poses', 'a robot would have believed them',
                   color[Verdict.WRONG] if wrong else ''),
-        html.tile(f'{number(report.get("position_error_m_median"))} m', 'median error',
-                  f'95 % within {number(report.get("position_error_m_p95"))} m'),
+        html.tile(f'{rough(report.get("position_error_m_median"))} m', 'median error',
+                  f'95 % within {rough(report.get("position_error_m_p95"))} m'),
         html.tile('–' if recall is None else f'{number(100.0 * recall)} %', 'recall@1',
                   'from one picture alone'),
-        html.tile(f'{number(latency_ms)} ms', 'for a frame',
-                  f'95 % within {number(report.get("latency_ms_p95"))} ms'),
+        html.tile(f'{rough(latency_ms)} ms', 'for a frame',
+                  f'95 % within {rough(report.get("latency_ms_p95"))} ms'),
     ))
 
 
@@ -124,7 +124,7 @@ def _similarity_note(evaluation: EvaluationFolder) -> str:
     if similarity is None:
         return ''
     frames, places = similarity.shape
-    text = ('How similar each frame (down) is to each place of the map (across). White lines '
+    text = ('How similar each frame (down) is to each place of the map (across). Lines '
             'enclose right places; dots are what was found most similar.')
     if (frames, places) != similarity.values.shape:
         text += (f' Thinned from {count(frames)} × {count(places)}: each cell shows the largest '

@@ -113,6 +113,7 @@ def _matrix(similarity: Similarity) -> dict[str, Any]:
     return {'values': packed(steps, 'u1'), 'truth': packed(similarity.truth, 'u1'),
             'query_rows': packed(similarity.query_rows, 'i4'),
             'place_rows': packed(similarity.place_rows, 'i4'),
+            'queries': similarity.shape[0], 'places': similarity.shape[1],
             'scale_lo': lowest, 'scale_hi': highest}
 
 

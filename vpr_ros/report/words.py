@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import math
 from pathlib import PurePath
 from typing import Any
@@ -25,13 +25,13 @@ def headline(report: Mapping[str, Any]) -> str:
     """Return the run in one line."""
     frames, accepted = report.get('frames') or 0, report.get('accepted') or 0
     latency_ms = report.get('latency_ms_p50')
-    cost = '' if latency_ms is None else f', {number(latency_ms)} ms'
+    cost = '' if latency_ms is None else f', {rough(latency_ms)} ms'
     if not accepted:
         return f'None of the {count(frames)} frames got a pose{cost}'
     right = accepted - (report.get('wrong_fixes') or 0)
     true = 'all of them right' if right == accepted else f'{share(right, accepted)} of them right'
     error_m = report.get('position_error_m_median')
-    error = '' if error_m is None else f', median {number(error_m)} m'
+    error = '' if error_m is None else f', median {rough(error_m)} m'
     return f'{share(accepted, frames)} of frames got a pose, {true}{error}{cost}'
 
 
@@ -95,6 +95,10 @@ def number(value: object) -> str:
     return f'{value:.{min(digits, 4)}f}'
 
 
-def listed(items: Sequence[str]) -> str:
-    """Return `a, b and c`."""
-    return ' and '.join(filter(None, (', '.join(items[:-1]), *items[-1:])))
+def rough(value: float | None) -> str:
+    """Return a number with two digits that count; a dash for none."""
+    if value is None:
+        return number(value)
+    if not math.isfinite(value) or value == 0.0:
+        return number(float(value))
+    return f'{value:.{max(0, 1 - math.floor(math.log10(abs(value))))}f}'

@@ -77,8 +77,9 @@ const Plots = {
   draw(id) {
     const place = document.getElementById(id), {traces, layout} = this.all.get(id)();
     return Plotly.react(place, traces, this.dressed(layout), {
-      responsive: true, displaylogo: false,
-      modeBarButtonsToRemove: ['select2d', 'lasso2d', 'autoScale2d'],
+      responsive: true, displaylogo: false, doubleClickDelay: 400,
+      displayModeBar: place.matches('.tall, .time'),  // the small ones would be covered by it
+      modeBarButtons: [['toImage'], ['zoom2d', 'pan2d', 'zoomIn2d', 'zoomOut2d', 'resetScale2d']],
       toImageButtonOptions: {filename: id, scale: 2},
     });
   },

@@ -23,11 +23,11 @@ const Pictures = {
   view(kind, row, title, detail, style = '') {
     const picture = this.of(kind, row);
     const near = picture && (picture.exact || Math.abs(picture.row - row) <= this.reach(kind));
-    const image = near ? el('img', {src: picture.src, alt: title, loading: 'lazy'})
+    const image = near ? el('img', {src: picture.src, alt: title, decoding: 'async'})
       : el('div', {class: 'none'}, row < 0 ? 'none' : 'no picture was kept');
     const note = near && !picture.exact ? `picture of ${kind} ${picture.row}` : detail;
     return el('figure', {class: 'view ' + style}, image,
-      el('figcaption', {}, el('b', {}, title), el('span', {}, note)));
+      el('figcaption', {}, el('b', {}, title), ' ', el('span', {}, note)));
   },
 
   // A picture further away than this is of something else.
@@ -98,9 +98,8 @@ const Panel = {
       el('span', {class: 'badge', style: {'--mark': verdict.color}, 'data-sign': verdict.sign, title: verdict.meaning}, verdict.name),
       el('div', {class: 'views'},
         Pictures.view('frame', frame, 'Camera', data.cameras.length > 1 ? data.cameras[F.camera[frame]] : '', 'query'),
-        Pictures.view('place', best, 'Most similar place', best < 0 ? '' : `place ${best} · ${number(similarity)}`),
-        best === right && best >= 0 ? el('p', {class: 'keys'}, 'It is also the place nearest to the truth.')
-          : Pictures.view('place', right, 'Right place', right < 0 ? 'the map has none here' : `place ${right}`)),
+        Pictures.view('place', best, 'Best match', best < 0 ? '' : `${best} · ${number(similarity)}`),
+        Pictures.view('place', right, 'Right place', right < 0 ? 'none here' : right === best ? `${right}, the same` : String(right))),
       this.facts(frame));
     document.getElementById('scrub').value = frame;
     document.getElementById('loose').hidden = !this.pinned;

@@ -73,13 +73,14 @@ function overTime() {
     y1: data.tolerance_m, line: {color: color('--soft'), width: 1.2, dash: 'dash'}}] : [];
   const annotations = data.tolerance_m ? [{xref: 'paper', x: 1, xanchor: 'right', yref: 'y', y: Math.log10(data.tolerance_m),
     yanchor: 'bottom', text: 'tolerance', showarrow: false, font: {size: 11, color: color('--soft')}}] : [];
+  const legend = y => ({orientation: 'h', x: 0, y, yanchor: 'bottom', font: {color: color('--ink'), size: 12}, itemsizing: 'constant'});
   return {traces, layout: {
     shapes, annotations, barmode: 'stack', bargap: 0,
     xaxis: titled('time (s)', {anchor: 'y3', range: spans}),
-    yaxis: titled('position error (m)', {domain: [.56, 1], type: 'log', exponentformat: 'none', dtick: 1}),
-    yaxis2: titled('verdicts', {domain: [.37, .5], range: [0, 1], showticklabels: false, fixedrange: true}),
-    yaxis3: titled('latency (ms)', {domain: [0, .31], rangemode: 'tozero', fixedrange: true}),
-    margin: {l: 62, r: 14, t: 10, b: 42},
+    yaxis: titled('position error (m)', {domain: [.58, 1], type: 'log', exponentformat: 'none', dtick: 1}),
+    yaxis2: titled('verdicts', {domain: [.36, .47], range: [0, 1], showticklabels: false, fixedrange: true}),
+    yaxis3: titled('latency (ms)', {domain: [0, .25], rangemode: 'tozero', fixedrange: true}),
+    legend: legend(1.01), legend2: legend(.48), legend3: legend(.26), margin: {l: 62, r: 14, t: 10, b: 42},
   }};
 }
 
@@ -98,7 +99,7 @@ function reasons(rows) {
   const x = Array.from(total, (_, slice) => from + (slice + .5) * width);
   return data.reasons.map((name, index) => ({
     type: 'bar', name, x, y: Array.from(counts[index], (value, slice) => total[slice] ? value / total[slice] : 0),
-    width, yaxis: 'y2', customdata: middle, legend: 'legend', showlegend: counts[index].some(value => value > 0),
+    width, yaxis: 'y2', customdata: middle, legend: 'legend2', showlegend: counts[index].some(value => value > 0),
     visible: counts[index].some(value => value > 0), marker: {color: data.reason_colors[index], line: {width: 0}},
     hovertemplate: '%{y:.0%} ' + name + '<extra></extra>',
   }));
@@ -112,7 +113,7 @@ function latency(all) {
   const bands = stages.map(([name, values]) => [name, rows.map(row => values[row])]);
   if (!stages.length || rest.some(value => value > .5)) bands.push([stages.length ? 'other' : 'latency', rest]);
   return bands.map(([name, y], index) => ({
-    type: 'scatter', mode: 'lines', name: name + ' (ms)', x: rows.map(row => F.t[row]), y, yaxis: 'y3', stackgroup: 'latency',
+    type: 'scatter', mode: 'lines', name, legend: 'legend3', x: rows.map(row => F.t[row]), y, yaxis: 'y3', stackgroup: 'latency',
     customdata: rows, line: {width: .5, color: colors[index]}, fillcolor: colors[index] + 'b0',
     hovertemplate: 'frame %{customdata}: ' + name + ' %{y:.1f} ms<extra></extra>',
   }));
@@ -178,6 +179,11 @@ function errorCurve() {
   }};
 }
 
+// The middle of each block of rows.
+function centers(starts, total) {
+  return Array.from(starts, (start, block) => (start + (block + 1 < starts.length ? starts[block + 1] : total) - 1) / 2);
+}
+
 function similarityMatrix() {
   const M = data.matrix, columns = M.place_rows.length, lines = M.query_rows.length;
   const z = Array.from({length: lines}, (_, row) => M.values.subarray(row * columns, (row + 1) * columns));
@@ -189,14 +195,15 @@ function similarityMatrix() {
     marker: {color: dot, symbol, size: 5, line: {width: .6, color: '#ffffff'}}, hovertemplate: 'frame %{y}: place %{x}<extra>' + name + '</extra>'});
   const scale = M.scale_hi - M.scale_lo;
   return {traces: [
-    {type: 'heatmap', z, x: M.place_rows, y: M.query_rows, zmin: 0, zmax: 255, colorscale: 'Cividis', zsmooth: false,
+    {type: 'heatmap', z, x: centers(M.place_rows, M.places), y: centers(M.query_rows, M.queries), zmin: 0, zmax: 255, colorscale: 'Cividis', zsmooth: false,
       hoverinfo: 'skip', name: 'similarity', showlegend: false,
       colorbar: {title: {text: 'similarity', side: 'right'}, thickness: 12, outlinewidth: 0, tickvals: [0, 127.5, 255],
         ticktext: [0, .5, 1].map(part => number(M.scale_lo + part * scale)), tickfont: {color: color('--soft')}}},
-    {type: 'contour', z: truth, x: M.place_rows, y: M.query_rows, autocontour: false, contours: {start: .5, end: .5, size: 1, coloring: 'none'},
-      line: {color: '#ffffff', width: 1.4}, hoverinfo: 'skip', name: 'right places (white line)', showlegend: true, showscale: false},
+    {type: 'contour', z: truth, x: centers(M.place_rows, M.places), y: centers(M.query_rows, M.queries), autocontour: false, contours: {start: .5, end: .5, size: 1, coloring: 'none'},
+      line: {color: '#ff9ed0', width: 1.5}, hoverinfo: 'skip', name: 'right places', showlegend: true, showscale: false},
     dots('best match, right', hit, '#009e73', 'circle'), dots('best match, wrong', miss, '#d55e00', 'x'),
   ], layout: {
-    xaxis: titled('place of the map', {showgrid: false, constrain: 'domain'}), yaxis: titled('frame', {autorange: 'reversed', showgrid: false}),
+    xaxis: titled('place of the map', {showgrid: false, zeroline: false, range: [-.5, M.places - .5]}),
+    yaxis: titled('frame', {showgrid: false, zeroline: false, range: [M.queries - .5, -.5]}),
   }};
 }
