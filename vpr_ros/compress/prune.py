@@ -23,8 +23,12 @@ def cut(network: Network, groups: Sequence[Group], kept: Mapping[str, Mask]) -> 
 
     Every remaining weight is bit-equal to its origin, so a channel whose weights are zero leaves
     without a trace. What was frozen stays frozen. The given network is left as it is.
-    Raises ModelError when a group would lose its last channel or a mask does not fit.
+    Raises ModelError when a group would lose its last channel, and for a mask that does not fit or
+    is of no group.
     """
+    if unknown := sorted(set(kept) - {group.name for group in groups}):
+        raise ModelError(f'the network has no group of channels {unknown[0]}; take the groups of '
+                         'the network that is cut')
     for group in groups:
         mask = kept.get(group.name)
         if mask is not None and (mask.shape != (group.channels,) or not mask.any()):
@@ -41,20 +45,26 @@ def cut(network: Network, groups: Sequence[Group], kept: Mapping[str, Mask]) -> 
     return smaller
 
 
-def frozen(network: nn.Module, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Freeze the weights of all layers whose name starts with one of `patterns`; return which.
+def freeze(network: nn.Module, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Freeze all weights of the layers and blocks called `patterns`; return which layers.
 
-    Raises ModelError for a pattern that no layer has.
+    'backbone.layer1' is the block with all that is in it, and not 'backbone.layer10'.
+    Raises ModelError for a name that has no layers.
     """
-    layers = tuple(name for name in widths_of(network)
-                   if any(name.startswith(pattern) for pattern in patterns))
+    layers = list(widths_of(network))
     for pattern in patterns:
-        if not any(name.startswith(pattern) for name in layers):
-            raise ModelError(f'no layer is called {pattern}...; there are '
-                             f'{", ".join(list(widths_of(network))[:4])}, ...')
-    for name in layers:
-        network.get_submodule(name).requires_grad_(False)
-    return layers
+        if not any(_is_within(layer, pattern) for layer in layers):
+            raise ModelError(f'no layer or block is called {pattern}; there are '
+                             f'{", ".join(layers[:4])}, ...')
+    for name, parameter in network.named_parameters():
+        if any(_is_within(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
+    return tuple(layer for layer in layers
+                 if any(_is_within(layer, pattern) for pattern in patterns))
+
+
+def _is_within(name: str, block: str) -> bool:
+    return f'{name}.'.startswith(f'{block}.')
 
 
 def _widths_left(network: nn.Module, axes: Axes) -> dict[str, tuple[int, int]]:

@@ -78,7 +78,7 @@ def _traceable(backbone: nn.Module) -> nn.Module:
     Torch-Pruning walks it: frozen weights would hide what is before them, and what is done in
     place hides the layer that it is done to.
     """
-    copied = copy.deepcopy(backbone).eval()
+    copied = copy.deepcopy(backbone).cpu().float().eval()
     for module in copied.modules():
         if hasattr(module, 'inplace'):
             cast(Any, module).inplace = False

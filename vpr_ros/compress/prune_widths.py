@@ -16,6 +16,7 @@ from vpr_ros.errors import ModelError
 
 Allocation = Literal['uniform', 'global', 'latency']
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+_EXACT = 1e-9   # .1 of the channels are no fewer than 1 - .9 of them
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ def channels_left(dense: Sequence[Group], scores: Mapping[str, Scores], plan: Pl
         left = {group.name: (1.0 - plan.sparsity) * group.channels for group in inner}
     elif plan.allocation == 'global':
         left = _by_price(inner, scores, plan, dict.fromkeys(scores, 1.0))
-    elif saved_ms is None:
-        raise ModelError('the allocation latency needs to know what each group costs')
+    elif missing := [group.name for group in inner if group.name not in (saved_ms or {})]:
+        raise ModelError('the allocation latency needs to know what each group costs, and '
+                         f'{missing[0]} was not measured')
     else:
+        assert saved_ms is not None
         left = _by_price(inner, scores, plan, {
             group.name: max(saved_ms[group.name], 0.0) / (0.5 * group.channels)
             for group in inner})
@@ -87,12 +90,11 @@ def strongest(scores: Scores, count: int) -> Mask:
 
 def _rounded(left: float, group: Group, plan: Plan) -> int:
     """Return a number of channels that a group can have, next to `left`."""
-    step = 1 if group.few else min(plan.multiple, group.channels)
-    least = max(step, int(np.ceil(plan.least * group.channels)))
-    if left >= group.channels:
-        return group.channels
-    steps = max(int(np.floor(left / step + 0.5)), -(-least // step))
-    return min(steps * step, group.channels)
+    step = 1 if group.few else plan.multiple
+    possible = [*range(step, group.channels, step), group.channels]
+    enough = [count for count in possible if count >= (plan.least - _EXACT) * group.channels]
+    nearest: int = min(enough, key=lambda count: (abs(count - left), -count))
+    return nearest
 
 
 def _by_price(groups: Sequence[Group], scores: Mapping[str, Scores], plan: Plan,
@@ -100,24 +102,26 @@ def _by_price(groups: Sequence[Group], scores: Mapping[str, Scores], plan: Plan,
     """Return what stays when steps of channels go, the least score for its price first."""
     dense = {group.name: group.channels for group in groups}
     left = {group.name: len(scores[group.name]) for group in groups}
-    steps = {group.name: 1 if group.few else min(plan.multiple, group.channels)
-             for group in groups}
+    multiple = {group.name: 1 if group.few else plan.multiple for group in groups}
     rising = {group.name: np.sort(scores[group.name]) for group in groups}
     total = sum(price[name] * dense[name] for name in dense)
     spent = sum(price[name] * left[name] for name in left)
-    queue = [(_worth(rising[name], 0, steps[name], price[name]), name) for name in left]
-    heapq.heapify(queue)
-    while queue and spent > (1.0 - plan.sparsity) * total:
-        _, name = heapq.heappop(queue)
-        if left[name] - steps[name] < max(plan.least * dense[name], steps[name]):
-            continue
-        left[name] -= steps[name]
-        spent -= price[name] * steps[name]
-        gone = len(rising[name]) - left[name]
-        heapq.heappush(queue, (_worth(rising[name], gone, steps[name], price[name]), name))
+    wanted = (1.0 - plan.sparsity + _EXACT) * total
+    queue: list[tuple[float, str, int]] = []
+
+    def offer(name: str) -> None:
+        """Queue the channels down to the next lower multiple, unless too few would be left."""
+        step = left[name] % multiple[name] or multiple[name]
+        if left[name] - step >= max((plan.least - _EXACT) * dense[name], 1):
+            gone = len(rising[name]) - left[name]
+            worth = float(rising[name][gone:gone + step].sum())
+            heapq.heappush(queue, (worth / max(price[name] * step, 1e-12), name, step))
+
+    for name in left:
+        offer(name)
+    while queue and spent > wanted:
+        _, name, step = heapq.heappop(queue)
+        left[name] -= step
+        spent -= price[name] * step
+        offer(name)
     return {name: float(count) for name, count in left.items()}
-
-
-def _worth(rising: Scores, gone: int, step: int, price: float) -> float:
-    """Return the score that the next step of channels would cost, for its price."""
-    return float(rising[gone:gone + step].sum()) / max(price * step, 1e-12)

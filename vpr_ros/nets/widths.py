@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from torch import nn
+from torch import nn, Tensor
 
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.vectors import Vectors
@@ -72,4 +72,5 @@ def _replace(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
         new = Vectors(n_in, n_out)
     else:
         new = nn.Linear(n_in, n_out, cast(nn.Linear, old).bias is not None)
-    setattr(parent, child, new.train(old.training))
+    weight = cast(Tensor, old.weight)
+    setattr(parent, child, new.to(weight.device, weight.dtype).train(old.training))
