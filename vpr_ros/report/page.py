@@ -27,17 +27,17 @@ _SECTIONS = {'next': 'What to do next', 'trajectory': 'Trajectory', 'time': 'Ove
              'numbers': 'Numbers', 'settings': 'Settings'}
 
 
-def write_page(folder: Path, map_path: Path | None = None) -> Path:
+def write_page(folder: Path, map_path: Path | None = None, name: str = '') -> Path:
     """Write report.html into an evaluation's folder and return its path.
 
-    The pictures of places come from the map at `map_path`; left out, from where the evaluation
+    `name` is what the evaluation is called; left out, as its folder. The pictures of places come from the map at `map_path`; left out, from where the evaluation
     found it, or, when it is gone, there are none.
     Raises VprError when the folder is no evaluation or damaged, MapError when the map at
     `map_path` cannot be read or is another one.
     """
     evaluation = EvaluationFolder.read(folder)
     pictures, remarks = _place_pictures(evaluation, map_path)
-    text = page_text(evaluation, pictures, remarks)
+    text = page_text(evaluation, pictures, remarks, name)
     return write_text(folder / PAGE, text)
 
 
@@ -53,12 +53,14 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def page_text(evaluation: EvaluationFolder, place_pictures: Sequence[bytes],
-              remarks: Sequence[str] = ()) -> str:
+              remarks: Sequence[str] = (), name: str = '') -> str:
     """Return the page of one evaluation; `place_pictures` hold a JPEG a place, or nothing."""
+    name = name or evaluation.name
     found = incidents(evaluation.frames)
     data = page_data(evaluation, found, embed(evaluation, place_pictures, found))
-    body = Template(html.asset('evaluation.html')).substitute(_texts(evaluation, found, remarks))
-    return html.whole_page(f'{evaluation.name} – vpr_ros', body, data, _SCRIPTS)
+    body = Template(html.asset('evaluation.html')).substitute(
+        _texts(evaluation, found, remarks), name=escape(name))
+    return html.whole_page(f'{name} – vpr_ros', body, data, _SCRIPTS)
 
 
 def _texts(evaluation: EvaluationFolder, found: Sequence[Incident], remarks: Sequence[str]
@@ -67,7 +69,6 @@ def _texts(evaluation: EvaluationFolder, found: Sequence[Incident], remarks: Seq
     told = [*settings.get('remarks', ()), *report.get('remarks', ()), *remarks]
     more = len(found) - MOST_CARDS
     return {
-        'name': escape(evaluation.name),
         'headline': escape(headline(report)),
         'subline': escape(subline(report)),
         'compared': escape(compared(settings)),
