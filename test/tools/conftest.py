@@ -6,6 +6,7 @@ import pytest
 
 from vpr_ros.bags.writer import BagWriter
 from vpr_ros.core import pose as se3
+from vpr_ros.tools.build_map import MapSource, write_map
 
 MOUNT = se3.checked([0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5])
 
@@ -37,3 +38,11 @@ def drive(tmp_path, toy_picture):
 def halves():
     """Positions half a meter apart."""
     return lambda first, last: np.arange(first, last, 0.5)
+
+
+@pytest.fixture
+def road(drive, halves, describer, tmp_path):
+    """The folder of a map of 60 m."""
+    write_map([drive('mapping', halves(0, 60))], tmp_path / 'road.map',
+              MapSource('/image', '/pose'), describer, salvage=False, force=False)
+    return tmp_path / 'road.map'

@@ -11,20 +11,11 @@ from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.core.scoring import Tolerance
 from vpr_ros.errors import BagError, MapError, VprError
-from vpr_ros.tools.build_map import MapSource, write_map
 from vpr_ros.tools.evaluate_bags import evaluate
 from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.write_evaluation import write_evaluation
 
 CONFIG, TOLERANCE = LocalizerConfig(), Tolerance(1.2, 45.0)
-
-
-@pytest.fixture
-def road(drive, halves, describer, tmp_path):
-    """The folder of a map of 60 m."""
-    write_map([drive('mapping', halves(0, 60))], tmp_path / 'road.map',
-              MapSource('/image', '/pose'), describer, salvage=False, force=False)
-    return tmp_path / 'road.map'
 
 
 def evaluated(bags, road, describer, source=None):
