@@ -27,7 +27,7 @@ HEADS: Mapping[str, tuple[str, Mapping[str, float]]] = {
     'netvlad-reduce': ('netvlad', {'clusters': 6, 'channels': 12}),
     'netvlad-whiten': ('netvlad', {'clusters': 6, 'dim': 24}),
     'netvlad-both': ('netvlad', {'clusters': 6, 'channels': 12, 'dim': 24}),
-    'boq': ('boq', {'channels': 16, 'queries': 6, 'blocks': 2, 'rows': 3, 'heads': 2,
+    'boq': ('boq', {'channels': 16, 'queries': 6, 'blocks': 2, 'rows': 6, 'heads': 2,
                     'hidden': 24})}
 
 
