@@ -13,6 +13,7 @@ from vpr_ros.core import pose as se3
 from vpr_ros.core.judged import Tolerance
 
 _PAIRS = 500_000   # that are looked at together: some 60 MB
+_M_PER_DEG = 111_000.0   # of latitude
 _WIDER = 8         # times as many neighbors, where the nearest all look another way
 
 Rows = NDArray[np.int64]
@@ -82,8 +83,18 @@ def why_no_positive(places: se3.Array, truth: se3.Array, tolerance: Tolerance) -
         near = np.asarray(tree.query(scaled)[0]) <= tolerance.m
         if near.mean() > 0.5 and np.ptp(scaled, axis=0).max() > tolerance.m:
             return f'{said}. The truth seems to be in {unit}: give it in metres'
+    if _look_like_degrees(truth, places):
+        return (f'{said}. The truth seems to be in degrees of latitude and longitude: give it in '
+                'metres, in the frame of the map')
     return (f'{said}; the nearest two are {away_m:.1f} m apart. Is the truth in the frame of the '
             'map, and in metres? Or was this run elsewhere?')
+
+
+def _look_like_degrees(truth: se3.Array, places: se3.Array) -> bool:
+    """Say whether the truth would span about what the map does, were it latitude and longitude."""
+    span, of_map_m = np.ptp(truth[:, :2], axis=0).max(), np.ptp(places[:, :2], axis=0).max()
+    return bool((np.abs(truth[:, :2]) <= 180.0).all() and span > 0.0
+                and 0.1 < span * _M_PER_DEG / max(of_map_m, 1e-9) < 10.0)
 
 
 def _reach_m(tolerance: Tolerance) -> float:
