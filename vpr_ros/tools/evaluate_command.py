@@ -28,6 +28,8 @@ def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str 
              tolerance_m: float | None = None, tolerance_deg: float | None = None,
              base_frame: str | None = None, map_frame: str | None = None,
              max_gap_s: float | None = None, engine: Engine = 'auto', threads: int = 0,
+             through_node: Switch = False, rate: float | None = None,
+             write_bag: Path | None = None,
              thumbnails: bool = True, cache: Path | None = None, no_cache: Switch = False,
              salvage: Switch = False, force: Switch = False) -> None:
     """Localize every image of a run, compare with the true poses, and write a report.
@@ -82,6 +84,15 @@ def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str 
         What runs the network; auto: the fastest here, measured once.
     threads
         Threads of the network; 0 leaves it to the engine.
+    through_node
+        Play the bags through the real ROS 2 node, a process of its own, and score what it
+        publishes; images that it drops are counted.
+    rate
+        With --through-node: 1 is real time, 5 is five times as fast; 0 sends each image once the
+        one before was answered, so that none is dropped (default 0).
+    write_bag
+        Also write a bag with the images, odometry, poses and all that was said of them, to look
+        at in Foxglove or RViz.
     thumbnails
         Keep a small picture of each frame for the report.
     cache
@@ -105,11 +116,14 @@ def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str 
                        '--truth-offset-s are of a file of poses: give it with --truth')
     if truth is not None and pose:
         raise VprError('--pose and --truth both say where the true poses are; give one of them')
+    if rate is not None and not through_node:
+        raise VprError('--rate says how fast a bag is played to the node; add --through-node')
     source = QuerySource(**given(
         image=image, pose=pose, odom=odom, camera=camera, base_frame=base_frame,
         map_frame=map_frame, max_gap_s=max_gap_s,
         truth=None if truth is None else TruthFile(truth, **of_truth)))
     asked = Asked(tuple(bags), source, Tolerance(**given(m=tolerance_m, deg=tolerance_deg)),
                   engine, threads, salvage, thumbnails,
-                  None if no_cache else cache or default_cache())
+                  None if no_cache else cache or default_cache(),
+                  (rate or 0.0) if through_node else None, write_bag)
     evaluate_pairings(asked, map, model or (), params or (), out, force, Console())

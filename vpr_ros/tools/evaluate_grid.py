@@ -26,9 +26,10 @@ from vpr_ros.tools.evaluate_bags import Looking
 from vpr_ros.tools.evaluate_pairings import Pairing, pairings
 from vpr_ros.tools.evaluation import Evaluation
 from vpr_ros.tools.evaluation_page import no_comparison, no_page
-from vpr_ros.tools.params_file import read_config
+from vpr_ros.tools.params_file import node_parameters, read_config
 from vpr_ros.tools.print_evaluation import print_next, print_report
 from vpr_ros.tools.query_run import QuerySource
+from vpr_ros.tools.through_node import NodeSettings
 from vpr_ros.tools.write_evaluation import write_evaluation
 
 
@@ -44,6 +45,14 @@ class Asked:
     salvage: bool = False
     thumbnails: bool = True
     cache: Path | None = None    # None: descriptions are not kept
+    node_rate: float | None = None   # how fast to play to the real node; None: in process
+    bag: Path | None = None          # of what was said; None: none is written
+
+    def node(self, pair: Pairing) -> NodeSettings | None:
+        """Return how the node is run on a pair, or None: it is evaluated in process."""
+        if self.node_rate is None:
+            return None
+        return NodeSettings(self.node_rate, pair.params, pair.model, self.engine, self.threads)
 
 
 def evaluate_pairings(asked: Asked, maps: Sequence[Path], models: Sequence[Path],
@@ -52,7 +61,10 @@ def evaluate_pairings(asked: Asked, maps: Sequence[Path], models: Sequence[Path]
     pairs, remarks = pairings(maps, models, params)
     for remark in remarks:
         console.print(remark, style='yellow', highlight=False, soft_wrap=True)
-    if max(len(maps), len(models), len(params)) <= 1:
+    alone = max(len(maps), len(models), len(params)) <= 1
+    if asked.bag is not None and not alone:
+        raise VprError('--write-bag is for one map, model and parameter file at a time')
+    if alone:
         evaluate_one(asked, pairs[0], out, force, console)
     else:
         evaluate_several(asked, pairs, out, force, console)
@@ -122,7 +134,7 @@ def _evaluated(asked: Asked, pair: Pairing, out: Path, describer: EngineDescribe
         asked.bags, pair.place_map, out, describer, read_config(pair.params), asked.source,
         asked.tolerance, asked.salvage, force, describer.choice,
         looking=Looking(cache, asked.thumbnails), model_folder=pair.model,
-        job=job_digest(asked, pair, describer))
+        job=job_digest(asked, pair, describer), node=asked.node(pair), bag=asked.bag)
     remarks = (*evaluation.remarks, *no_page(out))
     for remark in remarks:
         console.print(remark, style='yellow', highlight=False, soft_wrap=True)
@@ -142,7 +154,9 @@ def job_digest(asked: Asked, pair: Pairing, describer: EngineDescriber) -> str:
         'source': asked.source.record(), 'tolerance': [asked.tolerance.m, asked.tolerance.deg],
         'run_by': _run_by(asked, describer), 'salvage': asked.salvage,
         'thumbnails': asked.thumbnails, 'map': bag_identity(pair.place_map),
-        'card': describer.card.to_json(), 'config': flat(read_config(pair.params))}
+        'card': describer.card.to_json(), 'config': flat(read_config(pair.params)),
+        **({} if pair.params is None or asked.node_rate is None else
+           {'node': repr(node_parameters(pair.params))}), 'rate': asked.node_rate}
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
