@@ -79,11 +79,11 @@ def _headline(runs: Sequence[EvaluationFolder], names: Sequence[str]) -> str:
     coverage = [float(run.report.get('coverage') or 0.0) for run in runs]
     wrong = [int(run.report.get('wrong_fixes') or 0) for run in runs]
     most, fewest = int(np.argmax(coverage)), int(np.argmin(wrong))
-    known = f'{coverage[most]:.1%} of the places it could know'
+    known = f'{share(coverage[most], 1.0)} of what the map knows'
     if wrong[most] == wrong[fewest]:
-        return (f'{names[most]} finds most ({known}), and none makes fewer wrong poses '
+        return (f'{names[most]} gives most poses ({known}), and none makes fewer wrong ones '
                 f'({count(wrong[most])})')
-    return (f'{names[most]} finds most ({known}) with {count(wrong[most])} wrong poses; '
+    return (f'{names[most]} gives most poses ({known}), {count(wrong[most])} of them wrong; '
             f'{names[fewest]} makes the fewest wrong ones ({count(wrong[fewest])})')
 
 

@@ -20,6 +20,7 @@ from vpr_ros.report.blob import script_json
 from vpr_ros.report.explanations import GROUPS, meaning, Meaning
 from vpr_ros.report.words import count, number
 
+_SCALES = {'%': 100.0, 'MB': 1e-6}
 _LEVELS = {'danger': 'Important', 'hint': 'Hint', 'good': 'Ready'}
 
 
@@ -95,22 +96,20 @@ def scalars(report: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def value_html(value: Any, what: Meaning) -> str:
-    """Return a number with its unit."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and what.unit == '%':
-        return f'{number(100.0 * value)} <small>%</small>'
-    if what.unit == 'MB' and value is not None:
-        value = value / 1e6
+def value_html(value: Any, what: Meaning, with_unit: bool = True) -> str:
+    """Return a number in its unit, which is said unless it stands elsewhere."""
+    if value is not None and what.unit in _SCALES:
+        value = float(value) * _SCALES[what.unit]
     text = escape(count(value) if isinstance(value, int) and not isinstance(value, bool)
                   else number(value))
-    return text if value is None or not what.unit else f'{text} <small>{what.unit}</small>'
+    return text if value is None or not what.unit or not with_unit else f'{text} <small>{what.unit}</small>'
 
 
 def interval_html(interval: Any, what: Meaning) -> str:
     """Return the confidence interval of a number in small; nothing where there is none."""
     if not isinstance(interval, (list, tuple)) or len(interval) != 2 or None in interval:
         return ''
-    scale = 100.0 if what.unit == '%' else 1.0
+    scale = _SCALES.get(what.unit, 1.0)
     low, high = (number(float(end) * scale) for end in interval)
     return f' <small>[{low}, {high}]</small>'
 

@@ -27,8 +27,9 @@ _SECTIONS = {'next': 'What to do next', 'trajectory': 'Trajectory', 'time': 'Ove
              'numbers': 'Numbers', 'settings': 'Settings'}
 
 
-def write_page(folder: Path, map_path: Path | None = None, name: str = '') -> Path:
-    """Write report.html into an evaluation's folder and return its path.
+def write_page(folder: Path, map_path: Path | None = None, name: str = '',
+               out: Path | None = None) -> Path:
+    """Write the page of an evaluation and return its path; left out: report.html in its folder.
 
     `name` is what the evaluation is called; left out, as its folder. The pictures of places come from the map at `map_path`; left out, from where the evaluation
     found it, or, when it is gone, there are none.
@@ -38,7 +39,7 @@ def write_page(folder: Path, map_path: Path | None = None, name: str = '') -> Pa
     evaluation = EvaluationFolder.read(folder)
     pictures, remarks = _place_pictures(evaluation, map_path)
     text = page_text(evaluation, pictures, remarks, name)
-    return write_text(folder / PAGE, text)
+    return write_text(out or folder / PAGE, text)
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `vpr report`: pages of evaluations that are there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from vpr_ros.core.folder import refuse_existing
+from vpr_ros.errors import VprError
+from vpr_ros.tools.flags import Switch
+
+Evaluations = Annotated[list[Path], Parameter(
+    help='Folders that vpr evaluate has written: one for its page, several to compare them.',
+    negative=())]
+_COMPARISON = Path('comparison.html')
+
+
+def add_report_command(app: App) -> None:
+    """Give `app` the command of this file."""
+    app.command(report)
+
+
+def report(evaluations: Evaluations, *, map: Path | None = None, out: Path | None = None,
+           force: Switch = False) -> None:
+    """Make the page of an evaluation anew, or one page that compares several.
+
+    The page is a single file: open it in a browser, send it to a colleague, keep it with the
+    recording. Nothing is evaluated again.
+
+    Parameters
+    ----------
+    map
+        Map of the one evaluation, for pictures of its places; left out: where it was then.
+    out
+        The page; left out: report.html in the one folder, comparison.html here for several.
+    force
+        Replace an existing page --out.
+    """
+    console = Console()
+    for line in make_page(evaluations, map, out, force):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def make_page(evaluations: list[Path], map_path: Path | None, out: Path | None, force: bool
+              ) -> list[str]:
+    """Write the page and return what to tell: the run in a line, and where the page is.
+
+    Raises VprError when a folder is no evaluation, or `out` exists and `force` is not given.
+    """
+    from vpr_ros.report.comparison import write_comparison
+    from vpr_ros.report.page import write_page
+    if len(evaluations) > 1:
+        if map_path is not None:
+            raise VprError('--map is for one evaluation: a comparison shows no pictures')
+        page = out or _COMPARISON
+        refuse_existing(page, force, VprError)
+        return [f'page written: {write_comparison(evaluations, page)}']
+    if out is not None:
+        refuse_existing(out, force, VprError)
+    return [f'page written: {write_page(evaluations[0], map_path, out=out)}']
