@@ -31,7 +31,8 @@ def routed(words: Sequence[str]) -> list[str]:
     return list(words)
 
 
-def evaluate_set(roots: Annotated[list[Path], _NO], *, layout: str, out: Path,
+def evaluate_set(roots: Annotated[list[Path], _NO], *,
+                 layout: Annotated[list[str], _EACH], out: Path,
                  model: Annotated[list[Path] | None, _EACH] = None,
                  map_setting: Annotated[list[str] | None, _EACH] = None,
                  split: str | None = None, map_name: str | None = None,
@@ -49,9 +50,10 @@ def evaluate_set(roots: Annotated[list[Path], _NO], *, layout: str, out: Path,
     Parameters
     ----------
     roots
-        Folder of the set; several folders of one layout give several rows.
+        Folder of the set; several folders of one layout give several sets.
     layout
-        How the set lies on disk, such as pitts30k; `vpr layouts` lists and draws them.
+        How the set lies on disk, such as pitts30k; `vpr layouts` lists and draws them. Given
+        several times: one for each folder, or all of one folder.
     out
         Folder for results.json, results.csv and settings.json.
     model
@@ -101,7 +103,12 @@ def evaluate_set(roots: Annotated[list[Path], _NO], *, layout: str, out: Path,
         cities=tuple(city) if city else None, tolerance_m=tolerance_m,
         tolerance_deg=tolerance_deg, tolerance_frames=tolerance_frames, truth=truth))
     settings = [MapSetting.parse(text) for text in map_setting or ['fp32']]
-    pairs = [layout_named(layout).open_pair(root, options) for root in roots]
+    if 1 not in (len(roots), len(layout)) and len(roots) != len(layout):
+        raise VprError(f'{len(roots)} folders and {len(layout)} layouts: give one --layout for '
+                       'all of them, or one for each')
+    count = max(len(roots), len(layout))
+    asked = zip((roots * count)[:count], (layout * count)[:count], strict=True)
+    pairs = [layout_named(name).open_pair(root, options) for root, name in asked]
     models: list[Path | None] = [*model] if model else [None]
     describers = [load_describer(path, threads, engine) for path in models]
     console, progress = Console(), Console(stderr=True)
@@ -109,7 +116,7 @@ def evaluate_set(roots: Annotated[list[Path], _NO], *, layout: str, out: Path,
         pairs, describers, settings, cache=None if no_cache else cache or default_cache(),
         say=lambda text: progress.print(text, style='dim', highlight=False, soft_wrap=True))
     write_sets(results, out, force, {
-        'roots': [str(root) for root in roots], 'layout': layout,
+        'roots': [str(root) for root in roots], 'layouts': layout,
         **{name: getattr(options, name) for name in options.given},
         'models': [{'name': each.card.name, 'digest': each.card.digest, 'engine': each.choice}
                    for each in describers], 'map_settings': [str(each) for each in settings]})
