@@ -47,8 +47,8 @@ def test_standing_still_is_one_stretch():
 
 
 @pytest.mark.parametrize(('driven_m', 'length_m'), [
-    (10_000.0, 20.0),   # ten tolerances
-    (200.0, 10.0),      # a twentieth of the drive
+    (10_000.0, 40.0),   # twenty tolerances
+    (120.0, 10.0),      # a twelfth of the drive
     (30.0, 4.0),        # two tolerances
 ])
 def test_the_length_of_a_stretch(driven_m, length_m):

@@ -18,8 +18,8 @@ from vpr_ros.core.drive import Drive
 from vpr_ros.errors import VprError
 
 LEAST_BLOCKS = 5       # fewer stretches say nothing about how they scatter
-_LONG, _SHORT = 10.0, 2.0   # of the tolerance: lengths of a stretch
-_STRETCHES = 20.0      # of a run that is too short for many long ones
+_LONG, _SHORT = 20.0, 2.0   # of the tolerance: lengths of a stretch
+_STRETCHES = 12.0      # of a run that is too short for many long ones
 _CELLS = 4_000_000     # numbers that are held at once: 32 MB
 
 Values = NDArray[np.float64]
@@ -30,7 +30,7 @@ Interval = tuple[float, float]
 class Bootstrap:
     """How intervals are found.
 
-    `block_m`: length of a stretch; 0: ten tolerances, but at most a twentieth of the drive and
+    `block_m`: length of a stretch; 0: twenty tolerances, but at most a twelfth of the drive and
     at least two tolerances.
     """
 

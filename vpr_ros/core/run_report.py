@@ -57,8 +57,10 @@ class Report:
         'frames that were localized, but nobody knows where they were taken; in no other number'))
     frames_not_decoded: int = field(metadata=_means('images that could not be read'))
     frames_dropped: int = field(metadata=_means('images that were sent but never judged'))
-    driven_m: float = field(metadata=_means('length of the true way past the frames'))
-    elapsed_s: float = field(metadata=_means('time between the first and the last frame'))
+    driven_m: float = field(metadata=_means(
+        'length of the true way past the frames, without what is between two recordings'))
+    elapsed_s: float = field(metadata=_means(
+        'time from the first to the last frame, without what is between two recordings'))
     recall_at_1: float | None = field(metadata=_recall(1, False))
     recall_at_5: float | None = field(metadata=_recall(5, False))
     recall_at_10: float | None = field(metadata=_recall(10, False))
