@@ -153,3 +153,23 @@ def test_which_settings_differ_is_said():
     assert MEASURED.unlike(other) == 'sharpness is 2.0, not 1.0'
     assert 'color is red, not None' in MEASURED.unlike({**other, 'color': 'red'})
     assert replace(MEASURED, settings={}).unlike({}) == ''
+
+
+def test_a_calibration_holds_for_the_model_that_it_was_made_with():
+    own, child = 'ab' * 32, 'cd' * 32
+    assert MEASURED.unlike(MEASURED.settings, own, own) == ''
+    assert (MEASURED.unlike(MEASURED.settings, child, own)
+            == 'the model is cdcdcdcdcdcd, not abababababab')
+    by_child = replace(MEASURED, model=child)
+    assert by_child.unlike(MEASURED.settings, child, own) == ''
+    assert by_child.unlike({**MEASURED.settings, 'sharpness': 2.0}, own, own) == (
+        'the model is abababababab, not cdcdcdcdcdcd, sharpness is 2.0, not 1.0')
+
+
+def test_the_model_is_recorded_where_it_is_not_that_of_the_map():
+    assert 'model' not in MEASURED.record()     # as older versions have it
+    by_child = replace(MEASURED, model='cd' * 32)
+    assert Calibration.from_record(json.loads(json.dumps(by_child.record()))) == by_child
+    assert Calibration.from_record(MEASURED.record()).model == ''
+    with pytest.raises(MapError, match='its model is no digest'):
+        Calibration.from_record({**MEASURED.record(), 'model': 3})

@@ -38,3 +38,25 @@ def test_contradictions_are_refused():
         Preprocessing(4, 224)
     with pytest.raises(ModelError, match='must be positive'):
         Preprocessing(224, 224, std=(0.0, 1.0, 1.0))
+
+
+def test_a_card_says_whose_maps_it_may_ask():
+    child = replace(CARD, queries_maps_of=('abd', 'abe'))
+    assert ModelCard.from_json(child.to_json(), 'here') == child
+    assert ModelCard.from_json(CARD.to_json(), 'here').queries_maps_of == ()
+
+
+def test_a_card_that_asks_no_other_maps_is_as_before_there_were_any():
+    assert 'queries_maps_of' not in json.loads(CARD.to_json())
+
+
+@pytest.mark.parametrize('asked', [None, 'abd', 3, [3], [''], {'abd': 1}], ids=repr)
+def test_maps_that_are_no_digests_are_refused(asked):
+    text = json.dumps({**json.loads(CARD.to_json()), 'queries_maps_of': asked})
+    with pytest.raises(ModelError, match='queries_maps_of'):
+        ModelCard.from_json(text, 'here')
+
+
+def test_maps_must_be_named_by_a_tuple():
+    with pytest.raises(ModelError, match="not 'abd'"):
+        replace(CARD, queries_maps_of='abd')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vpr_ros.core.place_index import PlaceIndex
-from vpr_ros.core.precision import Precision, stored
+from vpr_ros.core.precision import Precision, stored, StoredRows
 from vpr_ros.errors import MapError
 
 
@@ -26,11 +26,13 @@ def test_search_is_exact(seed, places, count):
 
 
 @pytest.mark.parametrize('precision', list(Precision))
-@pytest.mark.parametrize('places', [1, 30, 1024, 1025, 2500])
-def test_each_precision_is_searched_exactly_as_it_is_kept(precision, places):
-    """Also where the places fill one piece, or several and a rest."""
-    rows = stored(unit_rows(places, places), precision)
-    asked = 3.0 * np.random.default_rng(1).normal(size=16).astype(np.float32)
+@pytest.mark.parametrize(('places', 'dim'), [
+    (1, 16), (30, 1), (60, 31), (1024, 32), (1025, 64), (2500, 256), (40, 1000), (300, 1024)])
+def test_each_precision_is_searched_exactly_as_it_is_kept(precision, places, dim):
+    """Also where the places fill one piece, or several and a rest, and for any dimension."""
+    rows = stored(unit_rows(places, places, dim), precision)
+    asked = 3.0 * np.random.default_rng(1).normal(size=dim).astype(np.float32)
+    asked[::2] *= 1e-3
     index, expected = PlaceIndex(rows), np.asarray(rows) @ asked
     np.testing.assert_allclose(index.products(asked), expected, atol=3e-5)
     best = np.argsort(-expected, kind='stable')[:20]
@@ -45,6 +47,17 @@ def test_places_that_look_the_same_come_in_their_order(precision):
     rows = stored(np.repeat(unit_rows(3, 1), 9, axis=0), precision)
     matches = PlaceIndex(rows).search(unit_rows(3, 1)[0], 9)
     assert [match.place for match in matches] == list(range(9))
+
+
+def test_every_code_is_kept_as_it_is():
+    codes = np.repeat(np.arange(-127, 128, dtype=np.int8)[:, None], 64, axis=1)
+    codes[:, 0] = 127
+    for column in (0, 5):
+        asked = np.zeros(64, np.float32)
+        asked[column] = 1.0
+        lengths = np.linalg.norm(codes.astype(float), axis=1)
+        np.testing.assert_allclose(PlaceIndex(StoredRows(codes)).products(asked) * lengths,
+                                   codes[:, column], atol=1e-4)
 
 
 def test_float32_rows_are_searched_where_they_are():

@@ -20,6 +20,8 @@ from vpr_ros.core.local_features import FeatureConfig, FeatureKind, Features
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.precision import Precision
+from vpr_ros.core.thumbnails import PackedThumbnails
 from vpr_ros.errors import MapError
 
 
@@ -107,6 +109,120 @@ def test_what_is_no_map_says_so(tmp_path):
         PlaceMap.load(tmp_path / 'absent')
     with pytest.raises(MapError, match='is no map folder'):
         PlaceMap.load(tmp_path)
+
+
+def written_by_the_first_version(place_map, folder):
+    """Write a map as it was before there were precisions."""
+    folder.mkdir()
+    np.save(folder / 'descriptors.npy', place_map.descriptors)
+    np.savez(folder / 'places.npz', poses=place_map.poses, stamps_ns=place_map.stamps_ns,
+             camera_of=place_map.camera_of, session_of=place_map.session_of,
+             thumbnail_ends=np.cumsum([len(jpeg) for jpeg in place_map.thumbnails]))
+    (folder / 'thumbnails.bin').write_bytes(b''.join(place_map.thumbnails))
+    record = {
+        'schema': 1, 'frame_id': place_map.frame_id, 'sessions': list(place_map.sessions),
+        'cameras': [{'name': camera.name, 'base_from_camera': list(camera.base_from_camera),
+                     'intrinsics': None} for camera in place_map.cameras],
+        'topics': dict(place_map.topics), 'pose_source': place_map.pose_source,
+        'card': place_map.card.to_json(), 'calibration': Calibration().record()}
+    (folder / 'map.json').write_text(json.dumps(seal(record, folder), indent=2))
+
+
+def test_a_map_of_the_first_version_is_read_and_one_in_float32_is_written_so(corridor, tmp_path):
+    written_by_the_first_version(corridor, tmp_path / 'old.map')
+    old = PlaceMap.load(tmp_path / 'old.map')
+    assert (old.precision, old.thumbnails, old.calibration) == (
+        Precision.FLOAT32, corridor.thumbnails, Calibration())
+    np.testing.assert_array_equal(old.descriptors, corridor.descriptors)
+    old.save(tmp_path / 'new.map')
+    records = [json.loads((tmp_path / name / 'map.json').read_text())
+               for name in ('old.map', 'new.map')]
+    for record in records:
+        del record['digest'], record['files']['places.npz']   # zip files hold the time
+    assert records[0] == records[1]
+
+
+@pytest.mark.parametrize('precision', [Precision.FLOAT16, Precision.INT8])
+def test_a_map_in_fewer_bits_comes_back(corridor, tmp_path, precision):
+    small = corridor.at(precision)
+    small.save(tmp_path / 's.map')
+    loaded = PlaceMap.load(tmp_path / 's.map')
+    assert loaded.precision is precision
+    assert isinstance(loaded.descriptors.codes, np.memmap)
+    np.testing.assert_array_equal(np.asarray(loaded.descriptors), np.asarray(small.descriptors))
+    np.testing.assert_allclose(np.asarray(loaded.descriptors), corridor.descriptors, atol=2e-3)
+    file = tmp_path / 's.map' / 'descriptors.npy'
+    assert file.stat().st_size == 128 + 60 * 256 * precision.bytes_each
+    record = json.loads((tmp_path / 's.map' / 'map.json').read_text())
+    assert (record['schema'], record['precision']) == (2, precision.value)
+    loaded.save(tmp_path / 'again.map')
+    assert (tmp_path / 'again.map' / 'descriptors.npy').read_bytes() == file.read_bytes()
+
+
+def test_fewer_bits_are_not_brought_back_and_end_a_calibration(corridor):
+    measured = replace(corridor, calibration=Calibration(), digest='ab')
+    assert measured.at(Precision.FLOAT32) is measured
+    half = measured.at(Precision.FLOAT16)
+    assert (half.calibration, half.digest) == (None, '')
+    assert half.at(Precision.INT8).precision is Precision.INT8
+    with pytest.raises(MapError, match=r'as int8, which float16 cannot bring back; build the map'):
+        half.at(Precision.INT8).at(Precision.FLOAT16)
+
+
+def test_a_newer_schema_says_so(saved):
+    resealed(saved, schema=3)
+    with pytest.raises(MapError, match=r'schema 3, this version reads up to 2; it is of a newer '
+                                       r'version: use that one, or build the map again'):
+        PlaceMap.load(saved)
+
+
+@pytest.mark.parametrize(('codes', 'precision', 'words'), [
+    (np.zeros((60, 256), np.int8), 'int8', 'do not use their range'),
+    (np.full((60, 256), np.nan, np.float16), 'float16', 'NaN or not of unit length'),
+    (np.zeros((60, 256), np.float32), 'int8', 'holds float32, not int8'),
+    (np.full((60, 256), 127, np.int8), 'float32', 'holds int8, not float32'),
+    (np.full((60, 256), 127, np.int8), 'int4', "'int4' is not a valid Precision"),
+    (np.full((60, 255), 127, np.int8), 'int8', r'shape \(60, 255\) do not fit'),
+    (np.full(60, 127, np.int8), 'int8', r'shape \(60,\)'),
+])
+def test_descriptors_that_contradict_the_record_are_refused(saved, codes, precision, words):
+    np.save(saved / 'descriptors.npy', codes)
+    resealed(saved, schema=2, precision=precision)
+    with pytest.raises(MapError, match=f'{words}.*build the map again'):
+        PlaceMap.load(saved)
+
+
+@pytest.mark.parametrize('precision', [Precision.FLOAT16, Precision.INT8])
+@pytest.mark.parametrize('harm', ['cut', 'flip', 'remove'])
+def test_harmed_descriptors_in_fewer_bits_are_refused_by_name(corridor, tmp_path, precision, harm):
+    corridor.at(precision).save(tmp_path / 's.map')
+    file = tmp_path / 's.map' / 'descriptors.npy'
+    original = file.read_bytes()
+    if harm == 'remove':
+        file.unlink()
+    else:
+        file.write_bytes(original[:-1] if harm == 'cut' else original[:-1]
+                         + bytes([original[-1] ^ 1]))
+    with pytest.raises(MapError, match=r'descriptors\.npy'):
+        PlaceMap.load(tmp_path / 's.map')
+
+
+def test_thumbnails_stay_on_disk_until_one_is_looked_at(corridor, saved):
+    pictures = PlaceMap.load(saved).thumbnails
+    assert isinstance(pictures, PackedThumbnails)
+    assert (pictures[0], pictures[59], pictures[-1]) == (b'jpeg0', b'jpeg59', b'jpeg59')
+    assert pictures[10:12] == (b'jpeg10', b'jpeg11')
+    with pytest.raises(IndexError):
+        pictures[60]
+    assert pictures != corridor.thumbnails[:-1]
+    assert pictures != (*corridor.thumbnails[:-1], b'other')
+
+
+def test_thumbnails_whose_file_has_another_length_are_refused(saved):
+    (saved / 'thumbnails.bin').write_bytes(b'jpeg')
+    resealed(saved)
+    with pytest.raises(MapError, match=r'no valid map.*size of thumbnails\.bin'):
+        PlaceMap.load(saved)
 
 
 @pytest.mark.parametrize(('change', 'words'), [

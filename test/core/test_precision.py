@@ -97,9 +97,9 @@ def test_rows_that_stand_for_no_unit_vector_are_found(codes, words):
 
 
 def test_codes_of_another_type_are_refused():
-    with pytest.raises(MapError, match='type uint8'):
+    with pytest.raises(ValueError, match='type uint8'):
         StoredRows(np.zeros((2, 2), np.uint8))
-    with pytest.raises(MapError, match=r'shape \(2,\)'):
+    with pytest.raises(ValueError, match=r'shape \(2,\)'):
         StoredRows(np.zeros(2, np.int8))
 
 

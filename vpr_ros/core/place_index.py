@@ -15,8 +15,11 @@ from vpr_ros.errors import MapError
 
 _PIECE = 1024   # rows of one scan: fewer are sorted faster, more need fewer calls
 
+# Not QT_8bit_direct_signed: it rounds what is asked where dim is a multiple of 32.
 _SCALAR = {Precision.FLOAT16: faiss.ScalarQuantizer.QT_fp16,
-           Precision.INT8: faiss.ScalarQuantizer.QT_8bit_direct_signed}
+           Precision.INT8: faiss.ScalarQuantizer.QT_8bit_uniform}
+# Of 255 equal steps between these, each has a whole number of -127 to 127 in its middle.
+_RANGE = (-127.5, 127.5)
 
 Vector = NDArray[np.float32]
 
@@ -88,5 +91,6 @@ class PlaceIndex:
 def _scalar_index(codes: NDArray[Any], precision: Precision) -> Any:
     index = faiss.IndexScalarQuantizer(codes.shape[1], _SCALAR[precision],
                                        faiss.METRIC_INNER_PRODUCT)
-    index.add(codes.astype(np.float32))  # neither of the two is trained
+    index.train(np.repeat(np.array([_RANGE], dtype=np.float32).T, codes.shape[1], axis=1))
+    index.add(codes.astype(np.float32))
     return index

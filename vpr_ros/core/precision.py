@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vpr_ros.errors import MapError
-
 LARGEST = 127     # of the components of a row in int8: each row uses the whole range
 _PIECE = 4096     # rows that are looked at once: they may be memory-mapped
 _UNIT_TOLERANCE = 1e-3
@@ -38,10 +36,10 @@ class StoredRows:
     """
 
     def __init__(self, codes: NDArray[Any]) -> None:
-        """Raise MapError for other codes than float16 or int8, (N, dim)."""
+        """Raise ValueError for other codes than float16 or int8, (N, dim)."""
         if codes.dtype not in (np.float16, np.int8) or codes.ndim != 2:
-            raise MapError(f'descriptors of type {codes.dtype} and shape {codes.shape} are none '
-                           'of a map')
+            raise ValueError(f'descriptors of type {codes.dtype} and shape {codes.shape} are '
+                             'none of a map')
         self.codes = codes
         self.shape = codes.shape
         self.nbytes = codes.nbytes

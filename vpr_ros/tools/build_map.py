@@ -23,6 +23,7 @@ from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.local_features import extract, FeatureConfig, FeatureKind, Features
 from vpr_ros.core.packed_features import PackedFeatures
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.precision import Precision, stored
 from vpr_ros.core.trajectory_lookup import MAX_GAP_S, poses_at
 from vpr_ros.core.types import Camera, Describer, Frame, Image, Trajectory
 from vpr_ros.errors import BagError, FrameError, MapError, VprError
@@ -47,6 +48,7 @@ class MapSource:
     max_gap_s: float = MAX_GAP_S
     camera_info: str | None = None  # its topic; None: beside the image's, where it is there
     features: FeatureKind | None = None  # local features, to check geometry with
+    precision: Precision = Precision.FLOAT32  # in which descriptors are kept
 
     def __post_init__(self) -> None:
         if self.spacing_m < 0.0 or self.turn_deg <= 0.0 or self.every < 1:
@@ -120,7 +122,7 @@ def build_map(recording: Recording, source: MapSource, describer: Describer
     place_map = PlaceMap(
         frame_id=trajectory.frame_id, card=describer.card,
         cameras=(Camera(source.camera, mount, lens),),
-        descriptors=np.concatenate(descriptors),
+        descriptors=stored(np.concatenate(descriptors), source.precision),
         poses=np.stack([place.pose for place in places]),
         stamps_ns=np.array([place.frame.stamp_ns for place in places], dtype=np.int64),
         camera_of=np.zeros(len(places), dtype=np.int32),

@@ -19,8 +19,9 @@ from vpr_ros.errors import VprError
 from vpr_ros.tools.engine_commands import add_engine_commands
 from vpr_ros.tools.evaluate_command import add_evaluate_command
 from vpr_ros.tools.evaluate_sets_command import add_evaluate_sets_command, routed
-from vpr_ros.tools.flags import Bags, Engine, given, Switch
+from vpr_ros.tools.flags import Bags, Engine, given, Kept, Switch
 from vpr_ros.tools.model_commands import model_app
+from vpr_ros.tools.report_command import add_report_command
 
 app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
           'recognition: build maps from bags, evaluate and calibrate them, see what this computer '
@@ -31,6 +32,7 @@ app.command(model_app)
 add_engine_commands(app)
 add_evaluate_command(app)
 add_evaluate_sets_command(app)
+add_report_command(app)
 
 
 @map_app.command(name='build')
@@ -40,8 +42,8 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
               base_frame: str | None = None, map_frame: str | None = None,
               max_gap_s: float | None = None,
               features: Literal['none', 'orb', 'sift'] = 'none', camera_info: str | None = None,
-              engine: Engine = 'auto', threads: int = 0, salvage: Switch = False,
-              force: Switch = False) -> None:
+              precision: Kept | None = None, engine: Engine = 'auto', threads: int = 0,
+              salvage: Switch = False, force: Switch = False) -> None:
     """Turn a mapping run with poses into a map.
 
     Parameters
@@ -72,6 +74,8 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
         Local features to keep of each place, so that `verify` can check geometry.
     camera_info
         CameraInfo topic; left out: camera_info beside the image topic, where it is there.
+    precision
+        In what the descriptors are kept (default float32); see docs/maps.md.
     engine
         What runs the network; auto: the fastest here, measured once.
     threads
@@ -82,12 +86,14 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
         Replace an existing map.
     """
     from vpr_ros.core.local_features import FeatureKind
+    from vpr_ros.core.precision import Precision
     from vpr_ros.nets.model_folder import load_describer
     from vpr_ros.tools.build_map import MapSource, write_map
     source = MapSource(**given(image=image, pose=pose, camera=camera, spacing_m=spacing_m,
                                 turn_deg=turn_deg, every=every, base_frame=base_frame,
                                 map_frame=map_frame, max_gap_s=max_gap_s,
-                                camera_info=camera_info, features=None if features == 'none'
+                                camera_info=camera_info, precision=None if precision is None
+                                else Precision(precision), features=None if features == 'none'
                                 else FeatureKind(features)))
     console, describer = Console(), load_describer(model, threads, engine)
     console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
@@ -95,6 +101,28 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
     for line in summary.lines():
         console.print(line)
     console.print(f'map written: {out}', highlight=False)
+
+
+@map_app.command(name='convert')
+def map_convert(path: Path, /, *, precision: Kept, out: Path, force: Switch = False) -> None:
+    """Keep the descriptors of a map in fewer bits.
+
+    Parameters
+    ----------
+    path
+        Folder of the map, which stays as it is.
+    precision
+        In what the new map keeps them.
+    out
+        Folder of the new map; it is not calibrated.
+    force
+        Replace an existing map.
+    """
+    from vpr_ros.core.precision import Precision
+    from vpr_ros.tools.convert_map import convert_map
+    for line in convert_map(path, out, Precision(precision), force).lines():
+        Console().print(line, highlight=False, soft_wrap=True)
+    Console().print(f'map written: {out}', highlight=False, soft_wrap=True)
 
 
 @map_app.command(name='info')

@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from vpr_ros.core.calibration import Calibration
+from vpr_ros.core.map_memory import map_bytes
 from vpr_ros.core.place_map import PlaceMap
 from vpr_ros.tools.print_calibration import summary_of
 
@@ -40,10 +41,19 @@ def map_record(path: Path) -> dict[str, Any]:
         'model': place_map.card.name,
         'model_digest': place_map.card.digest,
         'descriptor_dim': place_map.card.dim,
+        'precision': place_map.precision.value,
+        'descriptors_on_disk_mb': _mb((path / 'descriptors.npy').stat().st_size),
+        'descriptors_in_memory_mb': _mb(map_bytes(len(place_map), place_map.card.dim,
+                                                  place_map.precision)),
         'calibration': None if place_map.calibration is None
         else _calibration(place_map.calibration),
         'size_bytes': sum(file.stat().st_size for file in path.iterdir()),
     }
+
+
+def _mb(size_bytes: int) -> float:
+    """Return megabytes (10^6 bytes)."""
+    return round(size_bytes / 1e6, 3)
 
 
 def map_table(record: dict[str, Any]) -> Table:

@@ -12,6 +12,7 @@ Bags = Annotated[list[Path], Parameter(help='rosbag2 folders, .mcap, .db3 or ROS
                                        negative=())]
 Engine = Literal['auto', 'onnxruntime', 'openvino', 'torch']
 Several = Annotated[list[Path], Parameter(consume_multiple=True, negative=())]
+Kept = Literal['float32', 'float16', 'int8']   # of descriptors in a map
 Switch = Annotated[bool, Parameter(negative=())]   # there is no --no-force
 
 
