@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import asdict, replace
 import json
+from pathlib import Path
+import re
 
 import numpy as np
 import pytest
@@ -259,6 +261,12 @@ def test_a_report_comes_back_from_its_file():
 def test_every_number_is_explained():
     assert all(Report.meanings().values())
     assert set(Report.meanings()) == set(asdict(score(FRAMES, PLACES, Tolerance())))
+
+
+def test_the_docs_name_every_number():
+    text = (Path(__file__).parents[2] / 'docs' / 'metrics.md').read_text()
+    named = set(re.findall(r'`(\w+)`', text))
+    assert set(Report.meanings()) - named == set()
 
 
 def test_tolerances_must_be_positive():
