@@ -100,7 +100,7 @@ def evaluate_several(asked: Asked, pairs: Sequence[Pairing], out: Path, force: b
         try:
             if describer is None or model != pair.model:
                 describer, model = _load(asked, pair, console), pair.model
-            if _is_done(folder, job_digest(asked, pair, describer)) and not force:
+            if not force and _is_done(folder, job_digest(asked, pair, describer)):
                 console.print('done before, with the same settings', highlight=False)
             else:
                 evaluation = _evaluated(asked, pair, folder, describer, force, console)
