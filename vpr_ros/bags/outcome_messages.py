@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outcomes as the messages that the node publishes of them, for bags; no ROS is needed.
 
-A test holds these against the node's own messages, byte for byte.
+A test holds these against the node's own messages.
 """
 
 from __future__ import annotations
