@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-import math
 from typing import Any, cast, TypeVar
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from torch import nn, Tensor
 
 from vpr_ros.compress.distill import rate
-from vpr_ros.compress.finetune_data import Lessons, Views
+from vpr_ros.compress.finetune_data import Lessons, Size, Views
 from vpr_ros.compress.finetune_losses import as_parent, Similarity
 from vpr_ros.compress.finetune_ranks import Ranks
 from vpr_ros.compress.finetune_state import State
@@ -29,6 +28,7 @@ from vpr_ros.nets.machine import this_machine
 from vpr_ros.nets.network import Network
 
 _BATCH = 64   # images that the parent describes at once
+_A_STEP = 100_000   # numbers of lessons: those of different steps are different
 T = TypeVar('T')
 
 
@@ -51,6 +51,19 @@ class Teaching:
     ranks: Ranks
     whole: bool = True   # the child's descriptor is to stay in the parent's space
 
+    def __post_init__(self) -> None:
+        config, together = self.config, self.lessons.together
+        for name, parts in (('views', 1), ('batch', config.accumulate)):
+            share = self.ranks.world * together * parts
+            if (count := getattr(config, name)) % share:
+                raise ModelError(
+                    f'{name} {count} cannot be shared equally by {self.ranks.world} processes '
+                    f'with {together} views of a place together and {parts} parts of a batch; '
+                    f'choose a multiple of {share}')
+        if config.distill == 0.0 and (config.similarity == 0.0 or together == 1):
+            raise ModelError('there is nothing to learn: distill is 0, and similarity needs '
+                             'labelled places; raise distill')
+
     @property
     def autocast(self) -> bool:
         """Whether products are computed in bfloat16."""
@@ -60,17 +73,25 @@ class Teaching:
             return bool(torch.cuda.is_bf16_supported())
         return this_machine().bf16
 
-    def lesson(self, number: int) -> Lesson:
-        """Return lesson `number` of this rank: its views, described by the parent."""
-        config, ranks = self.config, self.ranks
+    def lesson(self, number: int, views: int) -> Lesson:
+        """Return lesson `number` of this rank, its share of `views`, described by the parent."""
+        ranks = self.ranks
         size = self.preprocessing.height_px, self.preprocessing.width_px
-        views = self.lessons.views(number * ranks.world + ranks.rank,
-                                   ranks.part(config.views, 'views'), size, config.seed)
+        made = self.lessons.views(number * ranks.world + ranks.rank, views // ranks.world, size,
+                                  self.config.seed)
         rows = []
         with torch.inference_mode(), self.precision():
-            for start in range(0, len(views.pixels), _BATCH):
-                rows.append(self.parent(self.as_input(views.pixels[start:start + _BATCH])).float())
-        return Lesson(views, torch.cat(rows).clone())
+            for start in range(0, len(made.pixels), _BATCH):
+                rows.append(self.parent(self.as_input(made.pixels[start:start + _BATCH])).float())
+        return Lesson(made, torch.cat(rows))
+
+    def size(self, is_small: bool) -> Size:
+        """Return (height, width) of views; small ones have a shorter side of `size_px`."""
+        size = self.preprocessing.height_px, self.preprocessing.width_px
+        if not is_small or not self.config.size_px:
+            return size
+        share = self.config.size_px / min(size)
+        return round(size[0] * share), round(size[1] * share)
 
     def as_input(self, pixels: NDArray[np.uint8]) -> Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) as the card has it, channels last in memory."""
@@ -85,71 +106,75 @@ class Teaching:
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.autocast)
 
 
-def learn(teaching: Teaching, state: State, epochs: int) -> Iterator[float]:
+def learn(teaching: Teaching, state: State, epochs: int, small: int = 0) -> Iterator[float]:
     """Bring `state.network` from epoch `state.epoch` of its step to the end of `epochs`.
 
     The learning rate warms up after each cut and falls to zero by half a cosine. Yields the mean
-    loss of each epoch when it is done and the state can be saved.
-    Raises ModelError when the loss is not finite; then the state is that of the last epoch.
+    loss of each epoch when it is done and the state can be saved; then all processes have the
+    same.
+    Raises ModelError when loss or weights are not finite; the state is of no use then.
     """
     if state.epoch >= epochs:
         return
     config, ranks = teaching.config, teaching.ranks
     network = state.network.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    wrapped = ranks.wrapped(network)
+    average = state.average and state.average.to(ranks.device)
     optimizer = torch.optim.AdamW(_groups(network, config.weight_decay), config.learning_rate)
     if state.optimizer is not None:
         optimizer.load_state_dict(state.optimizer)
+    wrapped = ranks.wrapped(network)
     similarity = Similarity() if config.similarity > 0.0 else None
-    first = state.step * 100_000   # lessons of different steps are different
 
     # 1. Lessons: views that are made, and described by the parent, one epoch ahead.
-    numbers = range(first + state.epoch, first + epochs)
-    for lesson in _made_ahead(teaching.lesson, numbers):
-        batches = list(_batches(lesson.views, teaching, numbers.start + state.epoch - first))
-        losses = 0.0
+    numbers = range(state.step * _A_STEP + state.epoch, state.step * _A_STEP + epochs)
+    lessons = _made_ahead(lambda number: teaching.lesson(number, config.views), numbers)
+    for number, lesson in zip(numbers, lessons, strict=True):
+        rng = np.random.default_rng((config.seed, number, ranks.rank, 7))
+        torch.manual_seed(int(rng.integers(1 << 31)))   # of layers that drop some at random
+        batches = list(_batches(lesson.views, teaching, rng))
+        losses = torch.zeros((), device=ranks.device)
         _set_training(network)
         for i, rows in enumerate(batches):
             # 2. The rate by how far the step is.
-            progress = (state.epoch + i / len(batches)) / epochs
+            done = state.epoch * len(batches) + i
             for group in optimizer.param_groups:
-                group['lr'] = config.learning_rate * rate(progress, config.warmup)
+                group['lr'] = config.learning_rate * rate(done / (epochs * len(batches)),
+                                                          config.warmup)
             # 3. Gradients, part by part of the batch.
             optimizer.zero_grad(set_to_none=True)
-            for part in np.array_split(rows, config.accumulate):
+            for part in np.split(rows, config.accumulate):
                 loss = _loss(teaching, wrapped, lesson, part, state.kept, similarity)
                 (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
-                losses += loss.item() / config.accumulate
-            if not math.isfinite(losses):
-                raise ModelError(
-                    f'the loss is not finite in step {state.step}, epoch {state.epoch + 1}, batch '
-                    f'{i + 1}; lower learning_rate, or look for damaged images. The steps that '
-                    'were finished are whole')
+                losses += loss.detach() / (config.accumulate * len(batches))
             optimizer.step()
-            # 4. A slow average follows.
-            if state.average is not None:
-                _follow(state.average, network, config.ema)
+            # 4. A slow average follows, faster at first: what was cut is no good start.
+            if average is not None:
+                _follow(average, network, min(config.ema, (1 + done) / (10 + done)))
         # 5. What a kill would lose is at most one epoch.
-        state.epoch += 1
-        state.loss = ranks.agree(losses / max(len(batches), 1))
+        ranks.average([losses, *_statistics(network), *_statistics(average)])
+        state.epoch, state.loss = state.epoch + 1, losses.item()
         state.optimizer = optimizer.state_dict()
+        if not all(torch.isfinite(x).all() for x in (losses, *network.state_dict().values())):
+            raise ModelError(
+                f'the loss is not finite in step {state.step}, epoch {state.epoch}; lower '
+                'learning_rate, or look for damaged images. The steps that were finished are '
+                'whole')
         yield state.loss
 
 
 def gradients_of(teaching: Teaching, state: State, batches: int = 8) -> dict[str, Tensor]:
     """Return the mean gradient of each weight, by name, over some batches of a lesson."""
     network = state.network.to(teaching.ranks.device)
-    lesson = teaching.lesson(state.step * 100_000 + 99_999)
+    lesson = teaching.lesson(state.step * _A_STEP + _A_STEP - 1, batches * teaching.config.batch)
     network.eval()
     network.zero_grad(set_to_none=True)
     similarity = Similarity() if teaching.config.similarity > 0.0 else None
-    for rows in list(_batches(lesson.views, teaching, state.step))[:batches]:
+    for rows in np.split(np.arange(len(lesson.views.pixels)), batches):
         loss = _loss(teaching, network, lesson, rows, state.kept, similarity)
         (loss / batches).backward()  # type: ignore[no-untyped-call]
-    found = {name: parameter.grad.detach().clone() for name, parameter
-             in network.named_parameters() if parameter.grad is not None}
+    found = {name: parameter.grad for name, parameter in network.named_parameters()
+             if parameter.grad is not None}
     teaching.ranks.average(found.values())
-    network.zero_grad(set_to_none=True)
     return {name: gradient.cpu() for name, gradient in found.items()}
 
 
@@ -171,14 +196,14 @@ def _loss(teaching: Teaching, network: nn.Module, lesson: Lesson, rows: NDArray[
     return loss
 
 
-def _batches(views: Views, teaching: Teaching, number: int) -> Iterator[NDArray[np.intp]]:
+def _batches(views: Views, teaching: Teaching, rng: np.random.Generator
+             ) -> Iterator[NDArray[np.intp]]:
     """Yield the rows of each batch of this rank; views of one place stay together."""
     config = teaching.config
-    rng = np.random.default_rng((config.seed, number, teaching.ranks.rank, 7))
-    rows = np.arange(len(views.pixels)).reshape(-1, views.together)
+    rows = np.arange(len(views.pixels)).reshape(-1, teaching.lessons.together)
     order = np.concatenate([rows[rng.permutation(len(rows))].ravel()
                             for _ in range(config.reuse)])
-    size = teaching.ranks.part(config.batch, 'batch')
+    size = config.batch // teaching.ranks.world
     for start in range(0, len(order) - size + 1, size):
         yield order[start:start + size]
 
@@ -199,6 +224,11 @@ def _set_training(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d) and not layer.weight.requires_grad:
             layer.eval()
+
+
+def _statistics(network: nn.Module | None) -> list[Tensor]:
+    """Return what a network has counted, and not learned: each process saw other images."""
+    return [] if network is None else [x for x in network.buffers() if x.is_floating_point()]
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

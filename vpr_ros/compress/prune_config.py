@@ -66,6 +66,7 @@ class LearnConfig:
 
     epochs: int = 2              # after each step
     last_epochs: int = 4         # after the last one
+    size_px: int = 0             # shorter side of views before the last epochs; 0: the input's
     views: int = 2048            # pictures of an epoch, all ranks together
     reuse: int = 2               # times that each is learned from
     batch: int = 64              # of all ranks together
@@ -84,7 +85,7 @@ class LearnConfig:
         for name in ('views', 'reuse', 'batch', 'accumulate', 'views_per_place'):
             if getattr(self, name) < 1:
                 raise ModelError(f'{name} must be at least 1, not {getattr(self, name)}')
-        for name in ('epochs', 'last_epochs', 'learning_rate', 'weight_decay', 'distill',
+        for name in ('epochs', 'last_epochs', 'size_px', 'learning_rate', 'weight_decay', 'distill',
                      'similarity', 'seed'):
             if getattr(self, name) < 0:
                 raise ModelError(f'{name} must not be negative, not {getattr(self, name)}')

@@ -86,8 +86,11 @@ def speed_of(folder: Path, parent: Path, places: int, engine: str = 'auto',
     """Return the speed of a model folder and its parent's, measured in turn on one engine."""
     first = load_describer(parent, threads, engine, precision)
     second = load_describer(folder, threads, first.engine, first.precision)
-    picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     cards = read_card(parent), read_card(folder)
+    size = cards[0].preprocessing
+    # of the input's size: what resizing costs is the camera's affair, and equal for both
+    picture = np.random.default_rng(0).integers(0, 255, (size.height_px, size.width_px, 3),
+                                                np.uint8)
     searches = [_search(card.dim, places) for card in cards]
     parent_ms, child_ms, parent_match_ms, child_match_ms = medians_ms(
         [lambda: first.describe([picture]), lambda: second.describe([picture]), *searches])

@@ -75,7 +75,8 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
                   np.arange(card.dim))
     run = fingerprint(settings)
     _open(out, state, run, force, ranks, say)
-    teacher = copy.deepcopy(dense).to(ranks.device).eval().requires_grad_(False)
+    teacher = copy.deepcopy(dense).eval().requires_grad_(False)
+    teacher = teacher.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     teaching = Teaching(teacher, card.preprocessing, lessons, config.learn, ranks,
                         whole=not _shrinks(groups, config))
     if ranks.is_first:
@@ -88,7 +89,8 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
         if state.epoch == 0 and step > 0:
             state = _cut(state, groups, config, teaching, saved_ms)
 
-        for loss in learn(teaching, state, epochs):
+        last = config.learn.last_epochs if step == config.prune.steps else 0
+        for loss in learn(teaching, state, epochs, epochs - last):
             if ranks.is_first:
                 save(out / STATE, state, run)
                 clock.epoch_done()
