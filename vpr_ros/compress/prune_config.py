@@ -85,8 +85,8 @@ class LearnConfig:
         for name in ('views', 'reuse', 'batch', 'accumulate', 'views_per_place'):
             if getattr(self, name) < 1:
                 raise ModelError(f'{name} must be at least 1, not {getattr(self, name)}')
-        for name in ('epochs', 'last_epochs', 'size_px', 'learning_rate', 'weight_decay', 'distill',
-                     'similarity', 'seed'):
+        for name in ('epochs', 'last_epochs', 'size_px', 'learning_rate', 'weight_decay',
+                     'distill', 'similarity', 'seed'):
             if getattr(self, name) < 0:
                 raise ModelError(f'{name} must not be negative, not {getattr(self, name)}')
         if not (0.0 <= self.warmup <= 1.0 and 0.0 <= self.ema < 1.0):

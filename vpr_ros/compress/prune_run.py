@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+import torch
 
 from vpr_ros.compress.finetune import gradients_of, learn, Teaching
 from vpr_ros.compress.finetune_data import Lessons
@@ -41,8 +42,8 @@ class Goal:
     """Where a run may end early, and what its numbers are for.
 
     `max_drop_points`: once recall@1 of the choosing sets has fallen by more, no further step is
-    made. `map_places` and `map_bytes_each` say how large the map is; `measure` how fast a
-    folder is beside the parent's (None: not measured).
+    made. `map_places` descriptors of `bytes_a_number` make the map; `measure_speed`: how fast each
+    step is beside the parent, on `engine`.
     """
 
     max_drop_points: float | None = None
@@ -58,7 +59,8 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
     """Return the points of a run over a model folder; step k is written to `out/step_kk`.
 
     What is there of the same run is gone on from: after a kill at any moment, the same call ends
-    with the same networks.
+    with the same networks. Under `torchrun` all processes call this and the first one judges,
+    writes and says; all return the points.
     Raises ModelError for a parent that cannot be pruned, an `out` with another run, a loss that
     is not finite and a full disk; finished steps stay whole.
     """
@@ -71,42 +73,38 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
     groups = groups_of(dense)
     settings = {**asdict(config), 'parent': card.digest, 'learns_from': lessons.what,
                 'judged_on': judge.names, 'world': ranks.world}
-    state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
-                  np.arange(card.dim))
-    run = fingerprint(settings)
-    _open(out, state, run, force, ranks, say)
-    teacher = copy.deepcopy(dense).eval().requires_grad_(False)
-    teacher = teacher.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = copy.deepcopy(dense).to(ranks.device).eval().requires_grad_(False)
     teaching = Teaching(teacher, card.preprocessing, lessons, config.learn, ranks,
                         whole=not _shrinks(groups, config))
+    state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
+                  np.arange(card.dim), saved_ms=saved_ms)
+    run, saved = fingerprint(settings), out / STATE
+    if (found := ranks.by_first(lambda: _opened(out, state, run, force))) is not None:
+        resume(found, saved, state, run)
     if ranks.is_first:
+        say(f'step {state.step}, epoch {state.epoch + 1} is next')
         judge.takes_for_parent(dense, card)
     clock = _Clock(config, state)
 
-    for step in range(state.step, config.prune.steps + 1):
-        sparsity = config.prune.sparsity_at(step)
-        epochs = _epochs(config, step)
+    while state.step <= config.prune.steps and not _has_dropped(state.points, goal, say):
+        torch.set_num_threads(config.learn.threads)   # results depend on it; engines may set it
+        step, epochs = state.step, _epochs(config, state.step)
+        # 1. Cut.
         if state.epoch == 0 and step > 0:
-            state = _cut(state, groups, config, teaching, saved_ms)
-
-        last = config.learn.last_epochs if step == config.prune.steps else 0
-        for loss in learn(teaching, state, epochs, epochs - last):
-            if ranks.is_first:
-                save(out / STATE, state, run)
-                clock.epoch_done()
-                say(f'step {step}/{config.prune.steps}  epoch {state.epoch}/{epochs}  '
-                    f'loss {loss:.4f}  {clock}')
-        if ranks.is_first:
-            point = _point(state, step, sparsity, parent, card, config, goal, judge, out, settings)
-            state.points.append(point)
-            write_points(state.points, {**settings, 'goal': asdict(goal)}, out)
-            say(line_of(point))
+            state = _cut(state, groups, config, teaching)
+        # 2. Learn.
+        for loss in learn(teaching, state, epochs):
+            ranks.by_first(lambda: save(saved, state, run))
+            clock.epoch_done()
+            say(f'step {step}/{config.prune.steps}  epoch {state.epoch}/{epochs}  '
+                f'loss {loss:.4f}  {clock}')
+        # 3. Judge, and write.
+        point = ranks.by_first(lambda: _point(state, parent, card, config, goal, judge, out,
+                                              settings))
+        state.points.append(point)
         state.step, state.epoch, state.optimizer = step + 1, 0, None
-        if ranks.is_first:
-            save(out / STATE, state, run)
-        if ranks.agree(_has_dropped(state.points, goal)):
-            say(f'recall@1 fell by more than {goal.max_drop_points:g} points; no further step')
-            break
+        ranks.by_first(lambda: _written(state, settings, goal, out, run))
+        say(line_of(point))
     return state.points
 
 
