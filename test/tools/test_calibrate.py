@@ -15,6 +15,7 @@ from vpr_ros.bags.recording import Recording
 from vpr_ros.core.belief import BeliefConfig
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.precision import Precision
 from vpr_ros.core.scoring import Tolerance
 from vpr_ros.core.verdict import VerifyConfig
 from vpr_ros.datasets.sequences import open_pair
@@ -22,6 +23,7 @@ from vpr_ros.errors import BagError, MapError, VprError
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import MapSource, write_map
 from vpr_ros.tools.calibrate import calibrate_map, Target
+from vpr_ros.tools.convert_map import convert_map
 from vpr_ros.tools.describe_map import map_record
 from vpr_ros.tools.evaluate_bags import evaluate
 from vpr_ros.tools.print_calibration import calibration_lines, next_step
@@ -65,6 +67,36 @@ def test_a_second_run_calibrates_and_a_third_keeps_the_promise(drive, halves, ro
     assert third.report.precision > 0.95
     assert third.report.coverage > 0.5
     assert third.report.calibration_error < 0.2
+
+
+def test_what_a_child_measured_on_the_map_of_its_parent_holds_for_the_child(drive, halves, road,
+                                                                           describer):
+    card = replace(describer.card, name='child', digest='cd' * 32,
+                   queries_maps_of=(describer.card.digest,))
+    child, query = type(describer)(card), drive('query', halves(3.3, 110))
+    with pytest.raises(MapError, match='built by model toy .*not by child .*use that model'):
+        calibrate_map(road, [query], type(describer)(replace(card, queries_maps_of=())), ODOM,
+                      TARGET)
+    calibrate_map(road, [query], child, ODOM, TARGET)
+    place_map = PlaceMap.load(road)
+    assert place_map.calibration.model == card.digest
+    assert 'holds only for model cdcdcdcdcdcd' in map_record(road)['calibration']['summary']
+    assert Localizer(TARGET.config, place_map, child).calibration == place_map.calibration
+    own = Localizer(TARGET.config, place_map, describer)
+    assert own.calibration is None
+    assert own.unlike_calibration == (
+        f'the model is {describer.card.digest[:12]}, not cdcdcdcdcdcd')
+
+
+@pytest.mark.parametrize('by', ['a run', 'itself'])
+def test_a_map_in_int8_is_calibrated_as_well(drive, halves, road, describer, tmp_path, by):
+    small = tmp_path / 'small.map'
+    convert_map(road, small, Precision.INT8)
+    bags = [drive('query', halves(3.3, 110))] if by == 'a run' else []
+    calibrate_map(small, bags, describer, ODOM, replace(TARGET, precision=0.8))
+    place_map = PlaceMap.load(small)
+    assert (place_map.precision, place_map.calibration.model) == (Precision.INT8, '')
+    assert Localizer(TARGET.config, place_map, describer).calibration is not None
 
 
 def test_what_is_stored_is_what_is_used(drive, halves, road, describer):

@@ -74,8 +74,8 @@ def calibrate_by_run(recording: Recording, place_map: PlaceMap, describer: Descr
                      source: QuerySource, target: Target) -> Calibrated:
     """Return the calibration of a map by another run with poses.
 
-    Each picture is described once. Raises MapError when the map is of another model, and when the
-    run cannot support the target, with what is lacking; BagError when nothing can be judged.
+    Each picture is described once. Raises MapError when the model may not ask the map, and when
+    the run cannot support the target, with what is lacking; BagError when nothing can be judged.
     """
     run = QueryRun.opened(recording, place_map, source)
     images = read_images(recording, run.asked.image, run.asked.camera)
@@ -101,7 +101,9 @@ def calibrate_by_run(recording: Recording, place_map: PlaceMap, describer: Descr
     names = ', '.join(path.name for path in recording.paths)
     calibrated = _calibrated(examination.trials, examination.off_map, len(truth), target,
                              f'{names}, {_with(odometry)}', odometry)
-    return replace(calibrated, remarks=run.remarks())
+    by_own = describer.card.digest == place_map.card.digest
+    return replace(calibrated, remarks=run.remarks(), calibration=replace(
+        calibrated.calibration, model='' if by_own else describer.card.digest))
 
 
 def calibrate_by_itself(place_map: PlaceMap, target: Target, odometry: bool = False

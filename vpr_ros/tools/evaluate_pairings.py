@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from vpr_ros.core.place_map import PlaceMap
+from vpr_ros.core.querying import may_query
 from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import default_model_folder, read_card
 
@@ -26,7 +27,7 @@ class Pairing:
 
 def pairings(maps: Sequence[Path], models: Sequence[Path], params: Sequence[Path]
              ) -> tuple[tuple[Pairing, ...], tuple[str, ...]]:
-    """Return each map with each model that it was built by and each file of settings; remarks.
+    """Return each map with each model that may ask it and each file of settings; remarks.
 
     Without models: the default one; without files of settings: the defaults. Pairs of one model
     follow one another. The remarks tell of models that no map belongs to.
@@ -36,12 +37,12 @@ def pairings(maps: Sequence[Path], models: Sequence[Path], params: Sequence[Path
     cards = {folder: read_card(folder) for folder in folders}
     built_by = {path: PlaceMap.load(path).card for path in dict.fromkeys(maps)}
     for path, card in built_by.items():
-        if card.digest not in {known.digest for known in cards.values()}:
+        if not any(may_query(known, card) for known in cards.values()):
             given = ', '.join(f'{known.name} ({known.digest[:12]})' for known in cards.values())
             raise VprError(f'the map {path} was built by model {card.name} ({card.digest[:12]}), '
                            f'not by {given}: give that model with --model, or build the map again')
     fitting = [(path, folder) for folder, path in product(folders, built_by)
-               if cards[folder].digest == built_by[path].digest]
+               if may_query(cards[folder], built_by[path])]
     unused = [folder for folder in folders if folder not in {folder for _, folder in fitting}]
     files: list[Path | None] = list(dict.fromkeys(params)) or [None]
     twice = Counter(path for path, _ in fitting)
