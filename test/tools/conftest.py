@@ -11,6 +11,15 @@ from vpr_ros.tools.build_map import MapSource, write_map
 MOUNT = se3.checked([0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5])
 
 
+@pytest.fixture(scope='session', autouse=True)
+def user_cache(tmp_path_factory):
+    """Keep what tests describe out of the user's own cache."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('user_cache')))
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def drive(tmp_path, toy_picture):
     """Record a drive along x, a picture and a pose each half meter: `drive(name, xs) -> bag`."""

@@ -67,7 +67,11 @@ def test_from_bag_to_numbers(drive, halves, model, tmp_path):
     assert (shown['places'], shown['model'], shown['topics']) == (20, 'tiny', {'camera': '/image'})
     done = vpr('evaluate', bag, '--map', out, '--out', result, '--model', model, '--odom', '/odom')
     assert done.returncode == 0, done.stderr
-    assert 'recall_at_1' in done.stdout
+    assert 'recall@1' in done.stdout
+    assert 'vpr calibrate' in done.stdout or 'vpr model' in done.stdout   # what to do next
+    for name in ('report.html', 'report.json', 'settings.json', 'outcomes.jsonl', 'outcomes.csv',
+                 'pictures.bin', 'similarity.npz', 'places.npz', 'curves.json'):
+        assert (result / name).stat().st_size > 0
     assert 'protocol' in done.stdout
     report = json.loads((result / 'report.json').read_text())
     assert report['frames'] == 40
@@ -122,6 +126,12 @@ def test_settings_come_from_the_nodes_parameter_file(drive, halves, model, tmp_p
     refused(vpr(*evaluate, tmp_path / 'two'), 'confirm_steps', 'int is needed')
     params.write_text('nothing: here\n')
     refused(vpr(*evaluate, tmp_path / 'two'), 'no ros__parameters')
+
+
+def test_truth_is_of_one_source(drive, halves, model, tmp_path):
+    words = ('evaluate', tmp_path, '--map', tmp_path, '--out', tmp_path / 'e')
+    refused(vpr(*words, '--truth-unit', 'ms'), '--truth-unit', 'give it with --truth')
+    refused(vpr(*words, '--truth', 'a.tum', '--pose', '/pose'), '--pose and --truth')
 
 
 def test_doctor_says_what_works(model):
