@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -28,7 +29,8 @@ from vpr_ros.core.types import Image
 from vpr_ros.datasets.world import building_pair, View
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import build_map, MapSource
-from vpr_ros.tools.evaluate_bags import evaluate
+from vpr_ros.tools.description_cache import DescriptionCache
+from vpr_ros.tools.evaluate_bags import evaluate, Looking
 from vpr_ros.tools.query_run import QuerySource
 
 _DISTINCT = 40
@@ -64,14 +66,24 @@ def main() -> None:
             with Recording([bag]) as recording:
                 build_map(recording, source, describer)
 
-        def ask() -> None:
+        def ask(looking: Looking = Looking()) -> None:  # noqa: B008
             with Recording([bag]) as recording:
                 evaluate(recording, place_map, describer, LocalizerConfig(),
-                         QuerySource(odom='/odom'), Tolerance())
+                         QuerySource(odom='/odom'), Tolerance(), looking)
+
+        cache = Looking(DescriptionCache(Path(scratch) / 'cache'), thumbnails=True)
+
+        def ask_anew() -> None:
+            rmtree(Path(scratch) / 'cache', ignore_errors=True)
+            ask(cache)
+
+        def ask_again() -> None:
+            ask(cache)
 
         jobs: dict[str, Callable[[], None]] = {
             'describe, in batches of 8': describe_in_batches, 'vpr map build': build,
-            'describe, one by one': describe_one_by_one, 'vpr evaluate': ask}
+            'describe, one by one': describe_one_by_one, 'vpr evaluate --no-cache': ask,
+            'vpr evaluate': ask_anew, 'vpr evaluate again': ask_again}
         spent_s: dict[str, list[float]] = {name: [] for name in jobs}
         for _ in range(flags.rounds):
             for name, job in jobs.items():
@@ -84,7 +96,7 @@ def main() -> None:
     for column in ('', 'frames/s', 'of the describer'):
         table.add_column(column, justify='right' if column else 'left')
     names = list(jobs)
-    for name, alone in zip(names, (names[0], names[0], names[2], names[2]), strict=True):
+    for name, alone in zip(names, (names[0],) * 2 + (names[2],) * 4, strict=True):
         table.add_row(name, f'{rate_hz[name]:.1f}', f'{rate_hz[name] / rate_hz[alone]:.2f}')
     Console().print(table)
 

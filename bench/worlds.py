@@ -34,7 +34,8 @@ from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
 from vpr_ros.tools.build_map import build_map, MapSource
 from vpr_ros.tools.calibrate import calibrate_by_run, Target
-from vpr_ros.tools.evaluate_bags import evaluate, QuerySource
+from vpr_ros.tools.evaluate_bags import evaluate
+from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
 
 THIRD_DAY = Conditions(seed=2, lamp_gain=1.15, day_gain=1.1, sun=0.9, sun_azimuth_rad=2.4,

@@ -27,7 +27,7 @@ from vpr_ros.tools.evaluate_pairings import Pairing, pairings
 from vpr_ros.tools.evaluation import Evaluation
 from vpr_ros.tools.evaluation_page import no_comparison, no_page
 from vpr_ros.tools.params_file import node_parameters, read_config
-from vpr_ros.tools.print_evaluation import print_next, print_report
+from vpr_ros.tools.print_evaluation import PAGE, print_next, print_report
 from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.through_node import NodeSettings
 from vpr_ros.tools.write_evaluation import write_evaluation
@@ -102,6 +102,9 @@ def evaluate_several(asked: Asked, pairs: Sequence[Pairing], out: Path, force: b
                 describer, model = _load(asked, pair, console), pair.model
             if not force and _is_done(folder, job_digest(asked, pair, describer)):
                 console.print('done before, with the same settings', highlight=False)
+                if not (folder / PAGE).exists():
+                    for remark in no_page(folder):
+                        console.print(remark, style='yellow', highlight=False, soft_wrap=True)
             else:
                 evaluation = _evaluated(asked, pair, folder, describer, force, console)
                 print_report(evaluation.report, console, brief=True)
