@@ -3,19 +3,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 import json
 from pathlib import Path
+import sys
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from vpr_ros.core.score_curves import curves_of
 from vpr_ros.core.frame_scores import score_frames
 from vpr_ros.core.judged import JudgedFrame, Tolerance
+from vpr_ros.core.score_curves import curves_of
 from vpr_ros.core.scoring import score
 from vpr_ros.core.types import Hypothesis, Match, Outcome, Reason, Timing
+from vpr_ros.report.frame_table import ACCEPTED, FrameTable, MATCHES
 
 TOLERANCE = Tolerance(2.0, 45.0)
 
@@ -42,11 +45,14 @@ def jpeg(hue: float, text: str, width: int = 160) -> bytes:
 
 def loop(progress: np.ndarray) -> np.ndarray:
     """Return poses (n, 7) along a loop of some 400 m; beyond 1 it leads off."""
-    angle = 2 * np.pi * np.minimum(progress, 1.0)
-    away = np.maximum(progress - 1.0, 0.0) * 400.0
-    x = 60 * np.cos(angle) + 12 * np.cos(3 * angle) + away
-    y = 40 * np.sin(angle) + 8 * np.sin(2 * angle) + away * 0.3
-    yaw = np.arctan2(np.gradient(y), np.gradient(x))
+    def at(progress: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        angle = 2 * np.pi * np.minimum(progress, 1.0)
+        away = np.maximum(progress - 1.0, 0.0) * 400.0
+        return (60 * np.cos(angle) + 12 * np.cos(3 * angle) + away,
+                40 * np.sin(angle) + 8 * np.sin(2 * angle) + away * 0.3)
+
+    (x, y), (ahead_x, ahead_y) = at(progress), at(progress + 1e-4)
+    yaw = np.arctan2(ahead_y - y, ahead_x - x)
     zero = np.zeros_like(x)
     return np.stack([x, y, zero, zero, zero, np.sin(yaw / 2), np.cos(yaw / 2)], axis=1)
 
@@ -75,7 +81,7 @@ def made_up(folder: Path, frames: int = 300, places: int = 200, pictures: bool =
                                            bool(scores.right[row]))) + '\n')
     np.savez(folder / 'places.npz', poses=poses, stamps_ns=np.arange(places))
     if pictures:
-        jpegs = [jpeg(min(at, 1.0) * 0.85, f'frame {row}') for row, at in enumerate(of_frame)]
+        jpegs = _pictures(np.minimum(of_frame, 1.0), 'frame')
         (folder / 'pictures.bin').write_bytes(b''.join(jpegs))
         np.savez(folder / 'pictures.npz', ends=np.cumsum([len(one) for one in jpegs]))
     rows, columns = min(frames, 500), min(places, 500)
@@ -85,14 +91,20 @@ def made_up(folder: Path, frames: int = 300, places: int = 200, pictures: bool =
     values = 0.25 + 0.6 * np.exp(-(away / 0.03) ** 2) + rng.normal(0, 0.03, (rows, columns))
     np.savez(folder / 'similarity.npz', values=values.astype(np.float16), truth=away < 0.008,
              query_rows=q, place_rows=n, shape=np.array([frames, places]))
-    return MadeUp(folder, tuple(jpeg(at * 0.85, f'place {row}') for row, at in
-                                enumerate(of_place)) if pictures else ())
+    return MadeUp(folder, tuple(_pictures(of_place, 'place')) if pictures else ())
+
+
+def _pictures(at: np.ndarray, what: str) -> list[bytes]:
+    """Return a picture of each; of many, neighbors share one, since drawing takes time."""
+    shared = -(-len(at) // 500)
+    drawn = [jpeg(at[row] * 0.85, f'{what} {row}') for row in range(0, len(at), shared)]
+    return [drawn[row // shared] for row in range(len(at))]
 
 
 def _frame(row: int, stamp_ns: int, at: float, truth: np.ndarray, poses: np.ndarray, wrong: bool,
            rng: np.random.Generator) -> JudgedFrame:
     places = len(poses)
-    best = min(int(round(at * (places - 1))), places - 1)
+    best = min(round(at * (places - 1)), places - 1)
     reason, probability = Reason.ACCEPTED, float(rng.uniform(0.92, 0.999))
     if wrong and 0.30 < at < 0.34:
         best, probability = (best + places // 2) % places, float(rng.uniform(0.9, 0.97))
@@ -141,3 +153,48 @@ def make() -> Callable[..., MadeUp]:
 def evaluation(tmp_path_factory) -> MadeUp:
     """An evaluation with every kind of failure."""
     return made_up(tmp_path_factory.mktemp('evaluation') / 'run2.eval')
+
+
+@pytest.fixture(scope='session')
+def long_evaluation(tmp_path_factory) -> MadeUp:
+    """An evaluation of 20,000 frames on 10,000 places."""
+    return made_up(tmp_path_factory.mktemp('long') / 'long.eval', 20_000, 10_000)
+
+
+@pytest.fixture
+def table() -> Callable[..., FrameTable]:
+    """A maker of frames from the few columns that matter to a test."""
+    def make(accepted: list[bool], right: list[bool], has_match: list[bool], *,
+             step_s: float = 1.0, **columns: Any) -> FrameTable:
+        count = len(accepted)
+        x = np.arange(count, dtype=np.float64)
+        truth = np.zeros((count, 7))
+        truth[:, 0], truth[:, 6] = x, 1.0
+        plain: dict[str, Any] = {
+            'stamps_ns': (x * step_s * 1e9).astype(np.int64), 'truth': truth, 'pose': truth,
+            'probability': np.full(count, 0.9), 'unknown_probability': np.full(count, 0.1),
+            'position_error_m': np.ones(count), 'heading_error_deg': np.zeros(count),
+            'places': np.zeros((count, MATCHES), np.int32),
+            'similarity': np.zeros((count, MATCHES), np.float32),
+            'has_match': np.array(has_match, dtype=np.bool_),
+            'accepted': np.array(accepted, dtype=np.bool_),
+            'right': np.array(right, dtype=np.bool_),
+            'nearest_place': np.where(has_match, 0, -1).astype(np.int32),
+            'reason': np.where(accepted, ACCEPTED, ACCEPTED + 1).astype(np.uint8),
+            'camera': np.zeros(count, np.uint8), 'cameras': ('camera',),
+            'latency_ms': np.ones(count), 'stages_ms': {}}
+        return FrameTable(**{**plain, **columns})
+    return make
+
+
+@pytest.fixture(scope='session')
+def browser(tmp_path_factory):
+    """A headless Chromium; a test that needs it is skipped where there is none."""
+    spec = spec_from_file_location('chromium', Path(__file__).with_name('chromium.py'))
+    module = sys.modules['chromium'] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if module.chromium() is None:
+        pytest.skip('there is no chromium here; apt-get install chromium')
+    page = module.Page(tmp_path_factory.mktemp('profile'))
+    yield page
+    page.close()

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_LITTLE = {'u1': np.dtype('u1'), 'i4': np.dtype('<i4'), 'f4': np.dtype('<f4'),
-           'f8': np.dtype('<f8')}
+_LITTLE = {'u1': 'u1', 'i4': '<i4', 'f4': '<f4', 'f8': '<f8'}
 
 
 def packed(values: NDArray[Any], kind: str) -> dict[str, str]:
     """Return an array as its little-endian bytes; `kind` is u1, i4, f4 or f8."""
-    raw = np.ascontiguousarray(values).astype(_LITTLE[kind], copy=False).tobytes()
+    raw = np.ascontiguousarray(values).astype(np.dtype(_LITTLE[kind]), copy=False).tobytes()
     return {'t': kind, 'b': base64.b64encode(raw).decode('ascii')}
 
 

@@ -60,7 +60,8 @@ def comparison_text(runs: Sequence[EvaluationFolder]) -> str:
         nav=html.navigation(_SECTIONS),
         table=comparison_table([run.report for run in runs], names),
         agreement=_agreement(runs, names))
-    data = {'runs': [_run(run, name, line) for run, name, line in zip(runs, names, _LINES)],
+    data = {'runs': [_run(run, name, line) for run, name, line
+                     in zip(runs, names, _LINES, strict=False)],
             'verdicts': [{'name': LOOKS[kind].name, 'color': LOOKS[kind].color}
                          for kind in _GRAVITY],
             'tolerance_m': runs[0].tolerance[0]}
@@ -92,7 +93,7 @@ def _legend(runs: Sequence[EvaluationFolder], names: Sequence[str]) -> str:
         f'<li><span class="swatch" style="--mark:{color};--dash:{_CSS_DASH.get(dash, "double")}">'
         f'</span><b>{escape(name)}</b> {escape(headline(run.report))}'
         f'<br><small>{escape(compared(run.settings))}</small></li>'
-        for run, name, (color, dash) in zip(runs, names, _LINES))
+        for run, name, (color, dash) in zip(runs, names, _LINES, strict=False))
     return f'<ul class="runs">{rows}</ul>'
 
 
@@ -101,16 +102,11 @@ def _differences(runs: Sequence[EvaluationFolder]) -> Iterator[str]:
     if len({run.tolerance for run in runs}) > 1:
         yield ('They were judged by different tolerances, so their shares of right poses cannot '
                'be compared.')
-    if len({json_key(run.settings.get('bags')) for run in runs}) > 1:
+    if len({repr(run.settings.get('bags')) for run in runs}) > 1:
         yield 'They are of different recordings: differences may be those of the recordings.'
     if len({len(run.frames) for run in runs}) > 1:
         yield ('Not all have judged as many frames: '
                + ', '.join(count(len(run.frames)) for run in runs) + '.')
-
-
-def json_key(value: object) -> str:
-    """Return a text by which values of any kind can be told apart."""
-    return repr(value)
 
 
 def _run(run: EvaluationFolder, name: str, line: tuple[str, str]) -> dict[str, Any]:
@@ -138,7 +134,7 @@ def _agreement(runs: Sequence[EvaluationFolder], names: Sequence[str]) -> str:
     keys = [{(int(stamp), run.frames.cameras[camera]): row for row, (stamp, camera)
              in enumerate(zip(run.frames.stamps_ns, run.frames.camera, strict=True))}
             for run in runs]
-    rows = []
+    rows: list[tuple[str, str, list[int] | None]] = []
     for a, b in combinations(range(len(runs)), 2):
         common = [(keys[a][key], keys[b][key]) for key in keys[a].keys() & keys[b].keys()]
         if not common:

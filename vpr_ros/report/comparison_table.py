@@ -36,13 +36,15 @@ def comparison_table(reports: Sequence[Mapping[str, Any]], names: Sequence[str])
 
 def _table(keys: Sequence[str], numbers: Sequence[Mapping[str, Any]],
            reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    rows = sorted(((meaning(key), key) for key in keys), key=lambda row: GROUPS.index(row[0].group))
+    rows = sorted(((meaning(key), key) for key in keys),
+                  key=lambda row: GROUPS.index(row[0].group))
     parts = []
     for group, members in groupby(rows, key=lambda row: row[0].group):
         parts.append(f'<tr class="group"><th colspan="{len(names) + 1}">{escape(group)}</th></tr>')
         parts += [_row(what, key, numbers, reports) for what, key in members]
     heads = ''.join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    return (f'<div class="scroll"><table class="compare"><thead><tr><th></th>{heads}</tr></thead><tbody>{"".join(parts)}</tbody></table></div>')
+    return ('<div class="scroll"><table class="compare"><thead><tr><th></th>'
+            f'{heads}</tr></thead><tbody>{"".join(parts)}</tbody></table></div>')
 
 
 def _row(what: Meaning, key: str, numbers: Sequence[Mapping[str, Any]],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `vpr evaluate` wrote, read back: numbers, settings, frames, and what was kept of pictures."""
+"""What `vpr evaluate` wrote, read back: numbers, settings, frames, and kept pictures."""
 
 from __future__ import annotations
 
@@ -166,7 +166,8 @@ def _check_places(path: Path, frames: FrameTable, poses: NDArray[np.float64] | N
     if poses is None:
         return
     if poses.ndim != 2 or poses.shape[1] != 7:
-        raise VprError(f'{path / "places.npz"} is damaged (poses of shape {poses.shape}); {_AGAIN}')
+        raise VprError(f'{path / "places.npz"} is damaged (poses of shape {poses.shape}); '
+                       f'{_AGAIN}')
     if max(int(frames.places.max()), int(frames.nearest_place.max())) >= len(poses):
         raise VprError(f'{path / "outcomes.jsonl"} names a place beyond the {len(poses)} of '
                        f'places.npz; {_AGAIN}')

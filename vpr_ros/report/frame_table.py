@@ -122,7 +122,8 @@ def _table(records: Sequence[dict[str, Any]]) -> FrameTable:
         right=np.array([bool(record['right']) for record in records]),
         nearest_place=np.array([-1 if (place := record.get('nearest_place')) is None else place
                                 for record in records], dtype=np.int32),
-        reason=np.array([REASONS.index(record['reason']) for record in records], dtype=np.uint8),
+        reason=np.array([REASONS.index(Reason(record['reason']).value)
+                         for record in records], dtype=np.uint8),
         camera=np.array([cameras.index(str(record['camera'])) for record in records],
                         dtype=np.uint8),
         cameras=tuple(cameras),

@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 import vpr_ros
 from vpr_ros.report.advice import Advice
 from vpr_ros.report.blob import script_json
-from vpr_ros.report.explanations import GROUPS, meaning, Meaning
+from vpr_ros.report.explanations import GROUPS, Meaning, meaning
 from vpr_ros.report.words import count, number
 
 _SCALES = {'%': 100.0, 'MB': 1e-6}
@@ -78,8 +78,9 @@ def numbers_table(report: Mapping[str, Any]) -> str:
         parts += [f'<tr id="number-{escape(key)}"><th scope="row" title="{escape(key)}">'
                   f'{escape(what.label)}</th><td class="value">{value_html(value, what)}'
                   f'{interval_html(intervals.get(key), what)}</td>'
-                  f'<td class="why">{escape(what.text)}</td></tr>' for what, key, value in members]
-    return f'<div class="scroll"><table class="numbers"><tbody>{"".join(parts)}</tbody></table></div>'
+                  f'<td class="why">{escape(what.text)}</td></tr>'
+                  for what, key, value in members]
+    return _scrolling('numbers', ''.join(parts))
 
 
 def scalars(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +103,8 @@ def value_html(value: Any, what: Meaning, with_unit: bool = True) -> str:
         value = float(value) * _SCALES[what.unit]
     text = escape(count(value) if isinstance(value, int) and not isinstance(value, bool)
                   else number(value))
-    return text if value is None or not what.unit or not with_unit else f'{text} <small>{what.unit}</small>'
+    is_said = value is not None and what.unit and with_unit
+    return f'{text} <small>{escape(what.unit)}</small>' if is_said else text
 
 
 def interval_html(interval: Any, what: Meaning) -> str:
@@ -119,4 +121,8 @@ def settings_table(settings: Mapping[str, Any]) -> str:
     rows = ''.join(f'<tr><th scope="row">{escape(str(key))}</th><td>'
                    f'{escape(value if isinstance(value, str) else json.dumps(value))}</td></tr>'
                    for key, value in settings.items())
-    return f'<div class="scroll"><table class="settings"><tbody>{rows}</tbody></table></div>'
+    return _scrolling('settings', rows)
+
+
+def _scrolling(name: str, rows: str) -> str:
+    return f'<div class="scroll"><table class="{name}"><tbody>{rows}</tbody></table></div>'

@@ -31,8 +31,9 @@ def write_page(folder: Path, map_path: Path | None = None, name: str = '',
                out: Path | None = None) -> Path:
     """Write the page of an evaluation and return its path; left out: report.html in its folder.
 
-    `name` is what the evaluation is called; left out, as its folder. The pictures of places come from the map at `map_path`; left out, from where the evaluation
-    found it, or, when it is gone, there are none.
+    `name` is what the evaluation is called; left out, as its folder. The pictures of places come
+    from the map at `map_path`; left out, from where the evaluation found it, or, when it is gone,
+    there are none.
     Raises VprError when the folder is no evaluation or damaged, MapError when the map at
     `map_path` cannot be read or is another one.
     """

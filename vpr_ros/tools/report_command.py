@@ -47,7 +47,7 @@ def report(evaluations: Evaluations, *, map: Path | None = None, out: Path | Non
 
 def make_page(evaluations: list[Path], map_path: Path | None, out: Path | None, force: bool
               ) -> list[str]:
-    """Write the page and return what to tell: the run in a line, and where the page is.
+    """Write the page and return what to tell of it.
 
     Raises VprError when a folder is no evaluation, or `out` exists and `force` is not given.
     """
