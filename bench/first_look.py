@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from vpr_ros.core.card import Preprocessing, Resize
 from vpr_ros.core.map_setting import EncodedMap, MapSetting
 from vpr_ros.core.set_scores import score_set
 from vpr_ros.core.types import Image
@@ -165,15 +166,16 @@ def cells_of(row: Row, pairs: Sequence[RunPair],
             yield Cell(f'{name} seq', recalls(diagonal_mean(similarity), pair)[0], seq)
 
 
-def first_look(shared: Path, work: Path) -> Iterator[tuple[Row, list[Cell]]]:
+def first_look(shared: Path, work: Path, resize: Resize) -> Iterator[tuple[Row, list[Cell]]]:
     """Yield each row with its numbers; models and descriptions are kept in `work`."""
     pairs = list(pairs_of(shared / 'data'))
     for row in progress(ROWS, len(ROWS), 'first look'):
         if row.cut:
-            model = work / row.name.replace('[:15]', '').replace(', ', '_').replace(' ', '_')
+            model = work / '-'.join((row.cut, row.aggregator, str(row.grid), resize.value))
             if not model.exists():
                 import_torchvision(shared / WEIGHTS, 'mobilenet_v2', row.cut, row.aggregator,
-                                   model, aggregator_args={'grid': row.grid} if row.grid else {})
+                                   model, aggregator_args={'grid': row.grid} if row.grid else {},
+                                   preprocessing=Preprocessing(224, 224, resize))
             yield row, list(cells_of(row, pairs, partial(by_model, model, work / 'descriptions')))
         else:
             yield row, list(cells_of(row, pairs, _by_difference))
@@ -189,10 +191,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--shared', type=Path, default=Path('../shared'))
     parser.add_argument('--work', type=Path, help='keep models and descriptions here')
+    parser.add_argument('--resize', type=Resize, default=Resize.SMOOTH_BILINEAR)
     parser.add_argument('--markdown', action='store_true')
     flags = parser.parse_args()
     with TemporaryDirectory() as scratch:
-        found = list(first_look(flags.shared, flags.work or Path(scratch)))
+        found = list(first_look(flags.shared, flags.work or Path(scratch), flags.resize))
     table = Table('descriptor', *(header for header in _headers(found)), box=None)
     for row, cells in found:
         by_name = {cell.what: cell for cell in cells}

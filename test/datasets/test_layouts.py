@@ -35,12 +35,13 @@ def values(run):
 
 
 def at_name(east, north, heading='', note=''):
-    return f'@{east:010.2f}@{north:010.2f}@17@T@040.4@-080.0@pano_1@@{heading}@@@@201901@{note}@.jpg'
+    where = f'@{east:010.2f}@{north:010.2f}@17@T@040.4@-080.0'
+    return f'{where}@pano_1@@{heading}@@@@201901@{note}@.jpg'
 
 
 @pytest.fixture
 def pitts(tmp_path, picture):
-    """Three map images 20 m apart and queries at 0 m, 30 m and far away; `@` in a folder's name."""
+    """Three map images 20 m apart, queries at 0 m, 30 m and far away; `@` in a folder."""
     root = tmp_path / 'with @ sign @1@2@' / 'pitts30k'
     for i, north in enumerate((0.0, 20.0, 40.0)):
         picture(root / 'images/test/database' / at_name(584_000, 4_477_000 + north), 10 * i)
@@ -228,7 +229,7 @@ def test_msls_gives_places(msls):
 
 def test_msls_names_what_is_wrong(msls):
     folder = msls / 'train_val' / 'cph' / 'query'
-    with pytest.raises(DatasetError, match='no split \'test\'; there are val and val-all'):
+    with pytest.raises(DatasetError, match="no split 'test'; there are val and val-all"):
         pair_of('msls', msls, split='test')
     with pytest.raises(DatasetError, match=r'train_val/oslo is not there.*mapillary\.com'):
         pair_of('msls', msls, cities=('oslo',))

@@ -73,7 +73,7 @@ def test_grouped_leaves_out_what_lies_between_and_says_so():
     assert made.place_of.tolist() == [0, 0, 1]
     assert [int(image[0, 0, 0]) for image in made.images] == [0, 1, 3]
     assert 'within 1 m of its first image, places are 2 m apart' in made.protocol
-    with pytest.raises(DatasetError, match='no place of \'line\' has 3 images; the most'):
+    with pytest.raises(DatasetError, match="no place of 'line' has 3 images; the most"):
         made.at_least(3)
     assert made.at_least(2).place_of.tolist() == [0, 0]
 
