@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import faiss
@@ -53,8 +55,9 @@ class PlaceIndex:
         """
         query, count = self._checked(descriptor), min(count, len(self))
         if self._rows is not None:
-            similarities, places = (found[0] for found in faiss.knn(
-                query[None], self._rows, count, metric=faiss.METRIC_INNER_PRODUCT))
+            with _one_thread():
+                similarities, places = (found[0] for found in faiss.knn(
+                    query[None], self._rows, count, metric=faiss.METRIC_INNER_PRODUCT))
         else:
             # Rows have scales of their own, so the order is known only when all are.
             products = self.products(query)
@@ -75,9 +78,10 @@ class PlaceIndex:
             return exact
         # FAISS multiplies codes fast in its search only, so all are sought, piece by piece.
         products = np.zeros(len(self), dtype=np.float32)
-        for start, piece in zip(range(0, len(self), _PIECE), self._pieces, strict=True):
-            found, place = piece.search(query[None], piece.ntotal)
-            products[start + place[0]] = found[0]
+        with _one_thread():
+            for start, piece in zip(range(0, len(self), _PIECE), self._pieces, strict=True):
+                found, place = piece.search(query[None], piece.ntotal)
+                products[start + place[0]] = found[0]
         products *= self._scale
         return products
 
@@ -86,6 +90,17 @@ class PlaceIndex:
             raise MapError(f'a descriptor of shape {vector.shape} cannot be looked up among '
                            f'{self._dim}-d places')
         return np.ascontiguousarray(vector, dtype=np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let FAISS work alone: threads have no part in one query, but all wait for each other."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def _scalar_index(codes: NDArray[Any], precision: Precision) -> Any:
