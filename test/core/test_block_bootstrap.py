@@ -39,6 +39,7 @@ def test_stretches_by_hand():
     # The second recording begins anew, at 12 m.
     blocks = blocks_of(drive([0, 3, 12, 12, 21, 23], [0, 0, 0, 1, 1, 1]), 10.0)
     assert blocks.of.tolist() == [0, 0, 1, 2, 2, 3]
+    assert blocks_of(drive([0, 3, 3, 5], [0, 0, 1, 1]), 10.0).of.tolist() == [0, 0, 1, 1]
 
 
 def test_standing_still_is_one_stretch():
@@ -95,6 +96,9 @@ def test_nothing_wrong_is_not_certainty():
     # Twenty of twenty: at least .8316 with 97.5 % confidence (Clopper and Pearson).
     assert share(MANY, even(20, 20), np.ones(20, bool)) == pytest.approx((0.8316, 1.0), abs=1e-4)
     assert share(MANY, even(20, 20), np.zeros(20, bool)) == pytest.approx((0, 0.1684), abs=1e-4)
+    # Stretches where nothing was accepted show nothing.
+    assert share(MANY, even(40, 40), np.ones(40, bool), np.arange(40) < 20) == pytest.approx(
+        (0.8316, 1.0), abs=1e-4)
 
 
 def test_few_stretches_have_no_interval():

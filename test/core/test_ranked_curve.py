@@ -40,6 +40,13 @@ def test_a_precision_is_found_again_after_a_dip():
     assert curve.coverage_at_precision(0.95) == 1.0
 
 
+def test_a_right_answer_between_the_places_counts_for_precision_alone():
+    # The second answer is right, though no place of the map is near enough to be its positive.
+    curve = ranked_curve(np.array([0.9, 0.8]), np.array([True, True]), np.array([True, False]), 2)
+    assert curve.precision.tolist() == [1.0, 1.0]
+    assert curve.recall.tolist() == curve.coverage.tolist() == [0.5, 0.5]
+
+
 def test_no_frames_with_a_match_have_no_curve():
     curve = ranked_curve(VALUE, np.zeros(5, bool), np.zeros(5, bool), 0)
     assert len(curve.precision) == 0

@@ -105,6 +105,18 @@ def test_wrong_stretches_end_with_a_right_pose_or_a_recording():
     assert score(run, PLACES, Tolerance(), breaks=[2]).wrong_stretches == 3
 
 
+def test_the_first_fix_counts_from_the_first_match_and_waits_for_a_pose():
+    run = [judged(0, 100.0, [0]), judged(1, 45.0, [9]),
+           judged(2, 40.0, [8], 40.0, accepted=False), judged(3, 35.0, [7], 35.0)]
+    report = score(run, PLACES, Tolerance())
+    assert (report.first_fix_s, report.first_fix_m) == pytest.approx((2.0, 10.0))
+    # Right between two places, before any place is near enough to be a match.
+    early = [judged(0, 2.5, [0], 2.5), judged(1, 5.0, [1], 5.0)]
+    report = score(early, PLACES, Tolerance())
+    assert report.frames_with_match == 1
+    assert report.first_fix_s == report.first_fix_m == 0.0
+
+
 def test_heading_counts():
     turned = judged(0, 5.0, [1], fix_x=5.0, yaw=np.pi / 2)
     assert score([turned], PLACES, Tolerance(2.0, 45.0)).wrong_fixes == 1
@@ -201,6 +213,10 @@ def test_intervals_hold_the_numbers_that_they_name():
                                      'position_error_m_median'}
     for name, (low, high) in report.intervals.items():
         assert low <= getattr(report, name) <= high, name
+    silent = score([replace(frame, outcome=replace(frame.outcome, reason=Reason.WEAK))
+                    if row % 2 else frame for row, frame in enumerate(run)], PLACES, Tolerance())
+    assert silent.intervals['coverage'][0] <= silent.coverage <= silent.intervals['coverage'][1]
+    assert silent.coverage < 0.6
     assert '22 stretches of the way, each up to 2 m, seed 0' in report.protocol
 
 
