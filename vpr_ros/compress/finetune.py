@@ -73,12 +73,11 @@ class Teaching:
             return bool(torch.cuda.is_bf16_supported())
         return this_machine().bf16
 
-    def lesson(self, number: int, views: int) -> Lesson:
+    def lesson(self, number: int, views: int, is_small: bool = False) -> Lesson:
         """Return lesson `number` of this rank, its share of `views`, described by the parent."""
         ranks = self.ranks
-        size = self.preprocessing.height_px, self.preprocessing.width_px
-        made = self.lessons.views(number * ranks.world + ranks.rank, views // ranks.world, size,
-                                  self.config.seed)
+        made = self.lessons.views(number * ranks.world + ranks.rank, views // ranks.world,
+                                  self.size(is_small), self.config.seed)
         rows = []
         with torch.inference_mode(), self.precision():
             for start in range(0, len(made.pixels), _BATCH):
@@ -109,9 +108,9 @@ class Teaching:
 def learn(teaching: Teaching, state: State, epochs: int, small: int = 0) -> Iterator[float]:
     """Bring `state.network` from epoch `state.epoch` of its step to the end of `epochs`.
 
-    The learning rate warms up after each cut and falls to zero by half a cosine. Yields the mean
-    loss of each epoch when it is done and the state can be saved; then all processes have the
-    same.
+    The learning rate warms up after each cut and falls to zero by half a cosine; the first `small`
+    epochs see small views. Yields the mean loss of each epoch when it is done and the state can
+    be saved; then all processes have the same.
     Raises ModelError when loss or weights are not finite; the state is of no use then.
     """
     if state.epoch >= epochs:
@@ -126,8 +125,10 @@ def learn(teaching: Teaching, state: State, epochs: int, small: int = 0) -> Iter
     similarity = Similarity() if config.similarity > 0.0 else None
 
     # 1. Lessons: views that are made, and described by the parent, one epoch ahead.
-    numbers = range(state.step * _A_STEP + state.epoch, state.step * _A_STEP + epochs)
-    lessons = _made_ahead(lambda number: teaching.lesson(number, config.views), numbers)
+    first = state.step * _A_STEP
+    numbers = range(first + state.epoch, first + epochs)
+    lessons = _made_ahead(
+        lambda number: teaching.lesson(number, config.views, number - first < small), numbers)
     for number, lesson in zip(numbers, lessons, strict=True):
         rng = np.random.default_rng((config.seed, number, ranks.rank, 7))
         torch.manual_seed(int(rng.integers(1 << 31)))   # of layers that drop some at random

@@ -22,21 +22,18 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Pictures of one size, (V, H, W, 3) uint8, and which place each shows, where that is known.
-
-    Views of one place lie side by side, `together` at a time: batches are cut between them.
-    """
+    """Pictures of one size, (V, H, W, 3) uint8, and which place (V,) each shows, where known."""
 
     pixels: NDArray[np.uint8]
     places: NDArray[np.int64] | None = None
-    together: int = 1
 
 
 class Lessons(Protocol):
     """A source of views; the same number gives the same views on every call."""
 
-    def views(self, number: int, count: int, size: Size, seed: int) -> Views:
-        """Return about `count` views for lesson `number`, in `size` (height, width)."""
+    @property
+    def together(self) -> int:
+        """Return how many views of one place lie side by side; 1 where places are not known."""
         ...
 
     @property
@@ -44,9 +41,18 @@ class Lessons(Protocol):
         """Say in a few words what these are."""
         ...
 
+    def views(self, number: int, count: int, size: Size, seed: int) -> Views:
+        """Return `count` views for lesson `number`, in `size` (height, width).
+
+        `count` is a multiple of `together`.
+        """
+        ...
+
 
 class Pictures:
     """Unlabelled pictures, of a bag or a folder: enough to be taught by another network."""
+
+    together = 1
 
     def __init__(self, images: Sequence[Image]) -> None:
         """Take the images; raises DatasetError for too few, and where all are of one color."""
@@ -66,9 +72,11 @@ class Pictures:
     def views(self, number: int, count: int, size: Size, seed: int) -> Views:
         """Return warped, cut and recolored views, each with a random stream of its own."""
         side = max(size)
-        made = (make_view(self._images, side, np.random.default_rng((seed, number, i)))
-                for i in range(count))
-        return Views(np.stack([_sized(view, size) for view in made]))
+        pixels = np.empty((count, *size, 3), np.uint8)
+        for i in range(count):
+            rng = np.random.default_rng((seed, number, i))
+            pixels[i] = _sized(make_view(self._images, side, rng), size)
+        return Views(pixels)
 
 
 class Labelled:
@@ -76,14 +84,21 @@ class Labelled:
 
     def __init__(self, images: Sequence[Image], place_of: NDArray[np.int64], per_place: int
                  ) -> None:
-        """Take the images and the place (N,) of each.
+        """Take the images, the place (N,) of each, and how many views of a place lie together.
 
-        Raises DatasetError when fewer than two places have two images.
+        Raises DatasetError when fewer than two places have two images, for places of other images
+        and for fewer than two views of a place.
         """
-        self._images, self._per_place = images, per_place
+        if len(images) != len(place_of):
+            raise DatasetError(f'{len(images)} images have places of {len(place_of)}; give one '
+                               'for each')
+        if per_place < 2:
+            raise DatasetError(f'{per_place} views of a place teach nothing of what is alike; '
+                               'raise views_per_place to 2 or more')
         rows: dict[int, list[int]] = {}
         for row, place in enumerate(place_of.tolist()):
             rows.setdefault(place, []).append(row)
+        self._images, self.together = images, per_place
         self._rows = [np.array(found) for found in rows.values() if len(found) > 1]
         if len(self._rows) < 2:
             raise DatasetError(f'{len(self._rows)} of {len(rows)} places have two images or more; '
@@ -93,22 +108,21 @@ class Labelled:
     @property
     def what(self) -> str:
         """Say what these are."""
-        return f'{self._per_place} views each of {len(self._rows)} labelled places'
+        return f'{self.together} views each of {len(self._rows)} labelled places'
 
     def views(self, number: int, count: int, size: Size, seed: int) -> Views:
-        """Return `per_place` changed views of each of some places, other images where it can."""
+        """Return `together` changed views of each of some places, other images where it can."""
         rng = np.random.default_rng((seed, number))
-        places = max(2, count // self._per_place)
+        places = count // self.together
         order = np.concatenate([rng.permutation(len(self._rows))
                                 for _ in range(-(-places // len(self._rows)))])[:places]
-        pixels, labels = [], []
-        for place in order:
+        pixels = np.empty((places, self.together, *size, 3), np.uint8)
+        for place, into in zip(order, pixels, strict=True):
             rows = rng.permutation(self._rows[place])
-            for k in range(self._per_place):
+            for k in range(self.together):
                 image = self._images[int(rows[k % len(rows)])]
-                pixels.append(_sized(changed_view(image, rng), size))
-                labels.append(int(place))
-        return Views(np.stack(pixels), np.array(labels, np.int64), self._per_place)
+                into[k] = _sized(changed_view(image, rng), size)
+        return Views(pixels.reshape(-1, *size, 3), np.repeat(order, self.together))
 
 
 def _sized(image: Image, size: Size) -> Image:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 import torch.nn.functional as F
 
-_ALPHA, _BETA, _BASE, _MARGIN = 1.0, 50.0, 0.0, 0.1   # as GSV-Cities and METHOD's paper have them
+_ALPHA, _BETA, _BASE, _MARGIN = 1.0, 50.0, 0.0, 0.1   # as GSV-Cities has them
+_LEAST_SPREAD = 0.01
 
 
 def same_descriptors(child: Tensor, parent: Tensor) -> Tensor:
@@ -22,14 +23,15 @@ def same_descriptors(child: Tensor, parent: Tensor) -> Tensor:
 def same_relations(child: Tensor, parent: Tensor) -> Tensor:
     """Return how far the similarities within a batch are from the parent's, whatever the sizes.
 
-    `sum (S_c - S_p)^2 / sum (S_p - mean)^2` over all pairs of different images: 0 is the same, 1
+    `mean (S_c - S_p)^2 / mean (S_p - mean)^2` over all pairs of different images: 0 is the same, 1
     is no better than saying the mean. (B, dim_c), (B, dim_p) unit rows. Compare Park et al.,
-    Relational knowledge distillation, CVPR 2019.
+    Relational knowledge distillation, CVPR 2019. A parent that finds all alike says nothing:
+    below a spread of .01 of its similarities, differences count no more.
     """
     apart = ~torch.eye(len(child), dtype=torch.bool, device=child.device)
     similar, wanted = (child @ child.T)[apart], (parent @ parent.T)[apart]
-    spread = (wanted - wanted.mean()).square().sum().clamp(min=1e-6)
-    return (similar - wanted).square().sum() / spread
+    spread = (wanted - wanted.mean()).square().mean().clamp(min=_LEAST_SPREAD ** 2)
+    return (similar - wanted).square().mean() / spread
 
 
 def as_parent(child: Tensor, parent: Tensor, kept: NDArray[np.intp] | None) -> Tensor:

@@ -79,15 +79,16 @@ class LearnConfig:
     views_per_place: int = 4
     ema: float = 0.0
     amp: Literal['auto', 'on', 'off'] = 'auto'
+    threads: int = 1             # of processors that learn; another one makes the next views
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ('views', 'reuse', 'batch', 'accumulate', 'views_per_place'):
+        for name in ('views', 'reuse', 'batch', 'accumulate', 'threads'):
             if getattr(self, name) < 1:
                 raise ModelError(f'{name} must be at least 1, not {getattr(self, name)}')
         for name in ('epochs', 'last_epochs', 'size_px', 'learning_rate', 'weight_decay',
                      'distill', 'similarity', 'seed'):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ModelError(f'{name} must not be negative, not {getattr(self, name)}')
         if not (0.0 <= self.warmup <= 1.0 and 0.0 <= self.ema < 1.0):
             raise ModelError('warmup must be between 0 and 1, ema at least 0 and below 1')
@@ -97,6 +98,9 @@ class LearnConfig:
         if self.batch % self.accumulate:
             raise ModelError(f'a batch of {self.batch} cannot be computed in {self.accumulate} '
                              'equal parts')
+        if self.views_per_place < 2:
+            raise ModelError('views_per_place must be at least 2: what is alike is learned from '
+                             f'pairs, not {self.views_per_place}')
         if self.amp not in ('auto', 'on', 'off'):
             raise ModelError(f'amp must be auto, on or off, not {self.amp!r}')
 
@@ -115,13 +119,13 @@ class RunConfig:
         Raises ModelError for a file that cannot be read, unknown keys and wrong types.
         """
         known = {knob.name: knob for knob in knobs.knobs(cls)}
-        values = {} if path is None else _read(path)
+        values = {**({} if path is None else _read(path)), **given}
+        where = 'the command' if path is None else str(path)
         if unknown := sorted(set(values) - set(known)):
-            raise ModelError(f'{path} has unknown keys: {", ".join(unknown)}; there are '
+            raise ModelError(f'{where} has unknown keys: {", ".join(unknown)}; there are '
                              f'{", ".join(known)}')
-        values |= given
         for name, value in values.items():
-            values[name] = _typed(name, value, known[name].default, path)
+            values[name] = _typed(name, value, known[name].default, where)
         return knobs.build(cls, values)
 
 
@@ -135,13 +139,12 @@ def _read(path: Path) -> dict[str, object]:
     return record
 
 
-def _typed(name: str, value: object, default: object, path: Path | None) -> object:
+def _typed(name: str, value: object, default: object, where: str) -> object:
     wanted = type(default)
     if wanted is tuple and isinstance(value, list | tuple):
         return tuple(str(item) for item in value)
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:
-        where = 'the command' if path is None else path
         raise ModelError(f'{where}: {name} must be {wanted.__name__}, not {value!r}')
     return value

@@ -31,7 +31,14 @@ class Judge:
     """Asks networks the same sets; by the first `choosing` of them one may choose."""
 
     def __init__(self, pairs: Sequence[RunPair], choosing: int = 1) -> None:
-        """Take the sets; raises DatasetError for one with too few queries that have a positive."""
+        """Take the sets.
+
+        Raises DatasetError for one with too few queries that have a positive, and when none is
+        there to choose by.
+        """
+        if not 1 <= choosing <= len(pairs):
+            raise DatasetError(f'{choosing} of {len(pairs)} sets cannot choose; give at least '
+                               'one set that is not trained on')
         self._pairs, self._choosing = pairs, choosing
         self._positives = [pair.metric_positives() if pair.positives is None else pair.positives
                            for pair in pairs]
@@ -69,9 +76,12 @@ class Judge:
 
 
 def described(network: Network, card: ModelCard, images: Sequence[Image]) -> Descriptors:
-    """Return the descriptors (N, dim) of images, by torch in float32."""
+    """Return the descriptors (N, dim) of images, by torch in float32.
+
+    The card says how images are preprocessed; it may be that of the network's parent.
+    """
     device = next(network.parameters()).device
-    rows = [np.empty((0, card.dim), np.float32)]
+    rows = []
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
             batch = preprocess([images[i] for i in range(start, min(start + _BATCH,

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 import csv
 from dataclasses import asdict, dataclass
+import io
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vpr_ros.errors import ModelError
 
@@ -83,16 +85,45 @@ class Point:
 
 
 def write_points(points: Sequence[Point], settings: dict[str, Any], folder: Path) -> None:
-    """Replace the two tables of a run, JSON with all and CSV with a line a step and set."""
+    """Replace the two tables of a run, JSON with all and CSV with a line a step and set.
+
+    Raises ModelError when they cannot be written; then they are what they were.
+    """
     record = {'settings': settings, 'points': [asdict(point) for point in points]}
-    _replace(folder / POINTS, json.dumps(record, indent=1) + '\n')
+    with replaced(folder / POINTS) as stream:
+        stream.write((json.dumps(record, indent=1) + '\n').encode())
     rows = [_row(point, recalled) for point in points for recalled in point.recalls]
-    part = folder / f'.{TABLE}.part'
-    with part.open('w', newline='', encoding='utf-8') as stream:
-        writer = csv.DictWriter(stream, list(rows[0]) if rows else ['step'])
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, folder / TABLE)
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ['step'])
+    writer.writeheader()
+    writer.writerows(rows)
+    with replaced(folder / TABLE) as stream:
+        stream.write(text.getvalue().encode())
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes the place of `path`, whole, when the block ends.
+
+    Raises ModelError when it cannot be written; then `path` is what it was.
+    """
+    part = part_of(path)
+    try:
+        with part.open('wb') as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch raises the latter on a full disk
+        with suppress(OSError):
+            part.unlink()
+        raise ModelError(f'{path} cannot be written ({error}); the steps that were finished are '
+                         'whole, make room and run the same command again') from error
+
+
+def part_of(path: Path) -> Path:
+    """Return where a file is made before it takes its place."""
+    return path.with_name(f'.{path.name}.part')
 
 
 def read_points(folder: Path) -> tuple[list[Point], dict[str, Any]]:
@@ -128,9 +159,3 @@ def _row(point: Point, recalled: Recalled) -> dict[str, Any]:
         'recall_at_1': round(recalled.at_1, 5), 'recall_at_5': round(recalled.at_5, 5),
         'recall_at_1_on_parents_map': recalled.on_parents_map_at_1, 'model': point.folder,
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f'.{path.name}.part')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, path)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 import copy
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 import shutil
 import time
@@ -18,19 +19,20 @@ import torch
 from vpr_ros.compress.finetune import gradients_of, learn, Teaching
 from vpr_ros.compress.finetune_data import Lessons
 from vpr_ros.compress.finetune_ranks import ALONE, Ranks
-from vpr_ros.compress.finetune_state import fingerprint, resume, save, STATE, State
+from vpr_ros.compress.finetune_state import fingerprint, remove_parts, resume, save, STATE, State
 from vpr_ros.compress.prune import cut, freeze
 from vpr_ros.compress.prune_config import RunConfig
 from vpr_ros.compress.prune_graph import groups_of
 from vpr_ros.compress.prune_groups import Group, Mask, Part
 from vpr_ros.compress.prune_judge import Judge, speed_of
-from vpr_ros.compress.prune_points import Point, write_points
+from vpr_ros.compress.prune_points import Point, POINTS, write_points
 from vpr_ros.compress.prune_scores import scores_of
 from vpr_ros.compress.prune_widths import channels_left, strongest
 from vpr_ros.core.card import ModelCard
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.export import card_of, weights_of, write_model
-from vpr_ros.nets.model_folder import read_card
+from vpr_ros.nets.model_folder import read_card, seal_model
+from vpr_ros.nets.network import Network
 from vpr_ros.nets.torch_describer import load_network
 from vpr_ros.nets.widths import widths_of
 
@@ -73,38 +75,39 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
     groups = groups_of(dense)
     settings = {**asdict(config), 'parent': card.digest, 'learns_from': lessons.what,
                 'judged_on': judge.names, 'world': ranks.world}
-    teacher = copy.deepcopy(dense).to(ranks.device).eval().requires_grad_(False)
+    teacher = copy.deepcopy(dense).eval().requires_grad_(False)
+    teacher = teacher.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     teaching = Teaching(teacher, card.preprocessing, lessons, config.learn, ranks,
                         whole=not _shrinks(groups, config))
     state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
                   np.arange(card.dim), saved_ms=saved_ms)
-    run, saved = fingerprint(settings), out / STATE
-    if (found := ranks.by_first(lambda: _opened(out, state, run, force))) is not None:
-        resume(found, saved, state, run)
-    if ranks.is_first:
-        say(f'step {state.step}, epoch {state.epoch + 1} is next')
-        judge.takes_for_parent(dense, card)
+    run = _Run(parent, card, config, goal, judge, out, settings)
+    resume(ranks.by_first(lambda: run.opened(state, force)), out / STATE, state, run.digest)
+    say = say if ranks.is_first else _nothing
+    say(f'step {state.step}, epoch {state.epoch + 1} is next')
+    ranks.by_first(partial(judge.takes_for_parent, dense, card))
     clock = _Clock(config, state)
 
-    while state.step <= config.prune.steps and not _has_dropped(state.points, goal, say):
+    while state.step <= config.prune.steps:
+        if _has_dropped(state.points, goal):
+            say(f'recall@1 fell by more than {goal.max_drop_points:g} points; no further step')
+            break
         torch.set_num_threads(config.learn.threads)   # results depend on it; engines may set it
-        step, epochs = state.step, _epochs(config, state.step)
         # 1. Cut.
-        if state.epoch == 0 and step > 0:
+        if state.epoch == 0 and state.step > 0:
             state = _cut(state, groups, config, teaching)
         # 2. Learn.
-        for loss in learn(teaching, state, epochs):
-            ranks.by_first(lambda: save(saved, state, run))
+        epochs, last = _epochs(config, state.step)
+        for loss in learn(teaching, state, epochs, epochs - last):
+            ranks.by_first(partial(save, out / STATE, state, run.digest))
             clock.epoch_done()
-            say(f'step {step}/{config.prune.steps}  epoch {state.epoch}/{epochs}  '
+            say(f'step {state.step}/{config.prune.steps}  epoch {state.epoch}/{epochs}  '
                 f'loss {loss:.4f}  {clock}')
         # 3. Judge, and write.
-        point = ranks.by_first(lambda: _point(state, parent, card, config, goal, judge, out,
-                                              settings))
-        state.points.append(point)
-        state.step, state.epoch, state.optimizer = step + 1, 0, None
-        ranks.by_first(lambda: _written(state, settings, goal, out, run))
-        say(line_of(point))
+        state.points.append(ranks.by_first(partial(run.point, state)))
+        say(line_of(state.points[-1]))
+        state.step, state.epoch, state.optimizer = state.step + 1, 0, None
+        ranks.by_first(partial(run.write, state))
     return state.points
 
 
@@ -117,8 +120,7 @@ def line_of(point: Point) -> str:
             f'{point.parameters / 1e6:.2f} M weights  {point.dim}-d{speed}  recall@1: {recalls}')
 
 
-def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Teaching,
-         saved_ms: dict[str, float] | None) -> State:
+def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Teaching) -> State:
     """Return the state with the channels of its step gone, ready to learn."""
     network = state.judged.cpu()
     present = groups_of(network)
@@ -127,20 +129,22 @@ def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Tea
         gradients = gradients_of(teaching, replace(state, network=copy.deepcopy(network)))
     scores = scores_of(network, present, config.prune.criterion, gradients, config.learn.seed)
     plan = config.prune.plan(config.prune.sparsity_at(state.step))
-    left = channels_left(groups, scores, plan, saved_ms)
+    left = channels_left(groups, scores, plan, state.saved_ms)
     masks = {group.name: strongest(scores[group.name], left[group.name]) for group in present}
     smaller = cut(network, present, masks)
-    return State(smaller, None if state.average is None else copy.deepcopy(smaller),
-                 state.kept[_dimensions(present, masks, len(state.kept))], state.step, 0, None,
-                 None, state.points)
+    return replace(state, network=smaller,
+                   average=None if state.average is None else copy.deepcopy(smaller),
+                   kept=state.kept[_dimensions(present, masks, len(state.kept))], loss=None)
 
 
 def _dimensions(groups: Sequence[Group], masks: dict[str, Mask], dim: int) -> NDArray[np.intp]:
     """Return which of the descriptor's numbers stay; it is ordered channel by channel.
 
-    Of two groups that make it, the first varies slowest (channels before rows).
+    Of two groups that make it, the first varies slowest (channels before rows); but the channels
+    of the map vary fastest where clusters make it with them (NetVLAD).
     """
-    makers = [group for group in groups if group.part is Part.DESCRIPTOR]
+    makers = sorted((group for group in groups if group.part is Part.DESCRIPTOR),
+                    key=lambda group: group.name.startswith('backbone.'))
     kept = np.ones(1, dtype=bool)
     for group in makers:
         kept = np.kron(kept, masks[group.name]).astype(bool)
@@ -152,35 +156,12 @@ def _shrinks(groups: Sequence[Group], config: RunConfig) -> bool:
         group.part is Part.DESCRIPTOR for group in groups)
 
 
-def _epochs(config: RunConfig, step: int) -> int:
+def _epochs(config: RunConfig, step: int) -> tuple[int, int]:
+    """Return after how many epochs a step is done, and how many of these are the last."""
     if step == 0:
-        return 0
+        return 0, 0
     last = config.learn.last_epochs if step == config.prune.steps else 0
-    return config.learn.epochs + last
-
-
-def _point(state: State, step: int, sparsity: float, parent: Path, card: ModelCard,
-           config: RunConfig, goal: Goal, judge: Judge, out: Path, settings: dict[str, Any]
-           ) -> Point:
-    """Judge the network of a step and write its model folder."""
-    network = copy.deepcopy(state.judged).cpu().eval()
-    recalls = judge.recalls(network, card)
-    folder = parent
-    if step > 0:
-        folder = out / f'step_{step:02d}'
-        notes = {'made_by': 'vpr prune', 'step': step, 'sparsity': sparsity, 'settings': settings,
-                 'recall': [asdict(each) for each in recalls]}
-        child = card_of(network, f'{card.name}-{folder.name}', card.backbone, card.cut,
-                        card.aggregator, card.aggregator_args, card.preprocessing, card.licence,
-                        parent=card.digest, notes=notes)
-        write_model(folder, network, child, force=True)
-    parameters = sum(p.numel() for p in network.parameters())
-    dim = len(state.kept)
-    return Point(
-        step, sparsity, config.prune.gamma, parameters, dim, len(weights_of(network)),
-        goal.map_places * dim * goal.bytes_a_number, state.loss, recalls,
-        speed_of(folder, parent, goal.map_places, goal.engine) if goal.measure_speed else None,
-        widths_of(network), '' if step == 0 else folder.name)
+    return config.learn.epochs + last, last
 
 
 def _has_dropped(points: Sequence[Point], goal: Goal) -> bool:
@@ -189,30 +170,84 @@ def _has_dropped(points: Sequence[Point], goal: Goal) -> bool:
     return 100.0 * (points[0].chosen_by() - points[-1].chosen_by()) > goal.max_drop_points + 1e-9
 
 
-def _open(out: Path, state: State, run: str, force: bool, ranks: Ranks, say: Say) -> None:
-    """Go on from what is in the folder, or begin in it."""
-    known = (out / STATE).exists()
-    if known and not force:
-        resume(out / STATE, state, run)
-        say(f'going on with step {state.step}, epoch {state.epoch + 1}')
-        return
-    if out.exists() and any(out.iterdir()):
-        if not force:
-            raise ModelError(f'{out} exists and holds no run to go on with; choose another name '
-                             'or pass --force to replace it')
-        if ranks.is_first:
-            shutil.rmtree(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(f'cannot write {out} ({error.strerror}); choose another place') from error
+def _nothing(_: str) -> None:
+    """Say nothing: the first process speaks."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What the first process does: the folder, the judging."""
+
+    parent: Path
+    card: ModelCard
+    config: RunConfig
+    goal: Goal
+    judge: Judge
+    out: Path
+    settings: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """By which the state of this run is known from those of others."""
+        return fingerprint(self.settings)
+
+    def opened(self, fresh: State, force: bool) -> bytes:
+        """Return the state of the run in the folder, begun there with `fresh` where it is new."""
+        out, saved = self.out, self.out / STATE
+        try:
+            if force and (saved.exists() or (out / POINTS).exists()):
+                shutil.rmtree(out)
+            out.mkdir(parents=True, exist_ok=True)
+            remove_parts(out)
+            if not saved.exists():
+                if any(out.iterdir()):
+                    raise ModelError(f'{out} exists and holds no run to go on with; choose '
+                                     'another name')
+                save(saved, fresh, self.digest)
+            return saved.read_bytes()
+        except OSError as error:
+            raise ModelError(f'cannot write {out} ({error.strerror}); choose another '
+                             'place') from error
+
+    def point(self, state: State) -> Point:
+        """Judge the network of a step and write its model folder."""
+        network = copy.deepcopy(state.judged).cpu().eval()
+        recalls, goal, dim = self.judge.recalls(network, self.card), self.goal, len(state.kept)
+        sparsity, speed = self.config.prune.sparsity_at(state.step), None
+        folder, child = self.parent, None
+        if state.step > 0:
+            folder = self.out / f'step_{state.step:02d}'
+            child = self._card_of(network, folder.name, {
+                'made_by': 'vpr prune', 'step': state.step, 'sparsity': sparsity,
+                'settings': self.settings, 'recall': [asdict(each) for each in recalls]})
+            write_model(folder, network, child, force=True)
+        if goal.measure_speed:
+            speed = speed_of(folder, self.parent, goal.map_places, goal.engine)
+        if speed and child:
+            seal_model(folder, replace(child, notes={**child.notes, 'speed': asdict(speed)}))
+        return Point(
+            state.step, sparsity, self.config.prune.gamma,
+            sum(p.numel() for p in network.parameters()), dim, len(weights_of(network)),
+            goal.map_places * dim * goal.bytes_a_number, state.loss, recalls, speed,
+            widths_of(network), '' if child is None else folder.name)
+
+    def write(self, state: State) -> None:
+        """Write the tables, and only then that the step is done."""
+        write_points(state.points, {**self.settings, 'goal': asdict(self.goal)}, self.out)
+        save(self.out / STATE, state, self.digest)
+
+    def _card_of(self, network: Network, step: str, notes: dict[str, Any]) -> ModelCard:
+        card = self.card
+        return card_of(network, f'{card.name}-{step}', card.backbone, card.cut, card.aggregator,
+                       card.aggregator_args, card.preprocessing, card.licence,
+                       parent=card.digest, notes=notes)
 
 
 class _Clock:
     """How long the rest will take."""
 
     def __init__(self, config: RunConfig, state: State) -> None:
-        self._left = sum(_epochs(config, step) for step in range(
+        self._left = sum(_epochs(config, step)[0] for step in range(
             state.step, config.prune.steps + 1)) - state.epoch
         self._start, self._done = time.monotonic(), 0
 
