@@ -80,6 +80,8 @@ def test_a_cache_changes_no_verdict(bag, road, counting, tmp_path, small_parts):
     assert len(second.thumbnails) == 39
     assert all(jpeg[:2] == b'\xff\xd8' for jpeg in second.thumbnails)
     assert np.array_equal(plain.descriptors, second.descriptors)
+    assert asked(bag, road, counting, tmp_path / 'cache').thumbnails == ()
+    assert counting.asked == 2 * 39
     for evaluation in (plain, first, second):
         assert evaluation.report.frames_not_decoded == 1
         assert any('1 of 40 images were skipped' in remark for remark in evaluation.remarks)

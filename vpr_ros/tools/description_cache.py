@@ -64,21 +64,21 @@ class DescriptionCache:
     run_by: str = ''            # engine, precision and threads: cost and last digits depend on it
     largest_bytes: int = LARGEST_BYTES
 
-    def describe(self, run: QueryRun, describer: Describer, thumbnails: bool) -> Kept:
-        """Return the descriptions of a run, as far as possible those that are kept.
+    def describe(self, run: QueryRun, describer: Describer) -> Kept:
+        """Return the descriptions of a run with thumbnails, as far as possible those kept.
 
         `run.count` knows then how many pictures were read and skipped. Parts that are there and
         whole are used; one that is damaged and all after it are made again.
         """
-        about = DescriptionSource(run.recording, run.asked.image, describer.card, self.run_by,
-                                  thumbnails).record()
+        about = DescriptionSource(run.recording, run.asked.image, describer.card, self.run_by
+                                  ).record()
         entry = _Entry(self.folder / DescriptionSource.key(about))
         dim = describer.card.dim
         if (whole := entry.whole(run, dim)) is not None:
             return whole
         parts, problem = entry.parts(dim), ''
         day, resumed = entry.day, sum(len(part) for part in parts)
-        rest = look(run, describer, thumbnails, sum(part.images for part in parts))
+        rest = look(run, describer, True, sum(part.images for part in parts))
         while items := list(islice(rest, FRAMES_A_PART)):
             parts.append(Descriptions.of(items, dim))
             problem = problem or entry.keep(about, len(parts) - 1, parts[-1])

@@ -29,7 +29,6 @@ class DescriptionSource:
     topic: str
     card: ModelCard
     run_by: str         # engine, precision and threads
-    thumbnails: bool
 
     def record(self) -> dict[str, Any]:
         """Return it in words that a person can read, too."""
@@ -40,7 +39,7 @@ class DescriptionSource:
             'salvage': self.recording.salvage, 'topic': self.topic, 'model': self.card.name,
             'card': hashlib.sha256(self.card.to_json().encode()).hexdigest(),
             'model_digest': self.card.digest, 'run_by': self.run_by,
-            'engines': engine_versions(), 'thumbnails': self.thumbnails}
+            'engines': engine_versions()}
 
     @staticmethod
     def key(record: dict[str, Any]) -> str:

@@ -60,12 +60,12 @@ class Descriptions:
     def __len__(self) -> int:
         return len(self.stamps_ns)
 
-    def seen(self, camera: str) -> Iterator[Seen]:
+    def seen(self, camera: str, thumbnails: bool) -> Iterator[Seen]:
         """Yield each picture as if it had just been described; the image itself is gone."""
         for row, stamp_ns in enumerate(self.stamps_ns):
             yield Seen(Frame(int(stamp_ns), camera, NO_IMAGE), self.descriptors[row],
                        float(self.decode_ms[row]), float(self.describe_ms[row]),
-                       self.thumbnails[row] if self.thumbnails else b'')
+                       self.thumbnails[row] if thumbnails and self.thumbnails else b'')
 
     @classmethod
     def of(cls, items: Sequence[Seen | Undecoded], dim: int) -> Descriptions:

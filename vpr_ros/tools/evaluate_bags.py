@@ -64,8 +64,9 @@ def _seen(run: QueryRun, describer: Describer, looking: Looking, with_images: bo
         line = ('' if looking.cache is None else 'the cache of descriptions is not used: verify '
                 'compares the pictures themselves')
         return _streamed(run, describer, looking, with_images), line, 'in process'
-    kept = looking.cache.describe(run, describer, looking.thumbnails)
-    seen = progress(kept.descriptions.seen(run.asked.camera), len(kept.descriptions), 'judge')
+    kept = looking.cache.describe(run, describer)
+    seen = progress(kept.descriptions.seen(run.asked.camera, looking.thumbnails),
+                    len(kept.descriptions), 'judge')
     return seen, kept.line, ('in process' if not kept.day else
                              f'in process; decoding and describing as measured on {kept.day}')
 

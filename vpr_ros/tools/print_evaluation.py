@@ -72,6 +72,9 @@ def _decisions(report: Report) -> Iterator[Row]:
 
 
 def _errors(report: Report) -> Iterator[Row]:
+    if not report.accepted:
+        yield 'position', '', 'no pose was given'
+        return
     yield ('position', f'{_with_ends(report, "position_error_m_median")} m',
            f'median; 95 % within {number(report.position_error_m_p95)} m')
     yield ('heading', f'{number(report.heading_error_deg_median)} deg',
@@ -80,8 +83,11 @@ def _errors(report: Report) -> Iterator[Row]:
 
 def _drive(report: Report) -> Iterator[Row]:
     yield 'way', f'{number(report.driven_m)} m', f'in {number(report.elapsed_s)} s'
-    yield ('first right pose', f'{number(report.first_fix_m)} m',
-           f'and {number(report.first_fix_s)} s after the first frame on the map')
+    if report.first_fix_s is None:
+        yield 'first right pose', '', 'never'
+    else:
+        yield ('first right pose', f'{number(report.first_fix_m)} m',
+               f'and {number(report.first_fix_s)} s after the first frame on the map')
     yield ('wrong poses', f'{number(report.wrong_fixes_per_km)} per km',
            f'{number(report.wrong_fixes_per_h)} per hour')
     for name, words in (('without_truth', 'nobody knows where they were taken: not judged'),
