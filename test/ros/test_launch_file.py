@@ -63,9 +63,14 @@ def test_cameras_may_be_named(launch_file, image, cameras, remaps):
 
 
 def test_the_profile_is_set_unless_the_user_set_one(launch_file, monkeypatch):
-    assert any(isinstance(action, SetEnvironmentVariable) for action in started(launch_file))
+    def profiles():
+        return [action for action in started(launch_file)
+                if isinstance(action, SetEnvironmentVariable)
+                and action.name[0].text.endswith('PROFILES_FILE')]
+
+    assert len(profiles()) == 1
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/mine.xml')
-    assert not any(isinstance(action, SetEnvironmentVariable) for action in started(launch_file))
+    assert profiles() == []
 
 
 def test_the_node_is_started_and_rviz_only_when_asked_for(launch_file):
