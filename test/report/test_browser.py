@@ -49,7 +49,7 @@ def test_everything_is_drawn(browser, page, width, dark):
     for name in PLOTS:
         assert browser.js(f"!!document.querySelector('#plot-{name} .main-svg')"), name
     assert browser.js("document.querySelectorAll('.card').length === data.incidents.length")
-    assert browser.js("new Set(data.incidents.map(one => one.kind)).size") == 3
+    assert browser.js('new Set(data.incidents.map(one => one.kind)).size') == 3
     assert browser.js('document.documentElement.scrollWidth') <= width
     paper = browser.js('getComputedStyle(document.body).backgroundColor')
     assert (paper == 'rgb(16, 21, 27)') is dark

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from vpr_ros.report.blob import packed
 from vpr_ros.report.curves import curve_data, first_match_right
-from vpr_ros.report.evaluation_folder import EvaluationFolder, Similarity
+from vpr_ros.report.evaluation_folder import EvaluationFolder
 from vpr_ros.report.frame_table import FrameTable, REASONS
 from vpr_ros.report.incidents import Incident, MOST_CARDS
+from vpr_ros.report.matrix import drawn_matrix
 from vpr_ros.report.thumbnails import Embedded
 from vpr_ros.report.verdicts import LOOKS, Verdict, verdicts
 
@@ -48,7 +49,7 @@ def page_data(folder: EvaluationFolder, found: Sequence[Incident], embedded: Emb
         'places': {name: packed(places[:, axis], 'f8') for name, axis in zip('xy', axes,
                                                                              strict=True)},
         'curves': curve_data(folder),
-        'matrix': None if folder.similarity is None else _matrix(folder.similarity),
+        'matrix': None if folder.similarity is None else drawn_matrix(folder.similarity),
         'incidents': [_incident(one) for one in shown],
         'pictures': {'jpegs': embedded.jpegs,
                      'frame': _kept(embedded.of_frame, len(frames)),
@@ -102,19 +103,6 @@ def _frames(frames: FrameTable, kinds: NDArray[np.uint8],
         'latency': packed(frames.latency_ms, 'f4'),
         'stages': {stage: packed(values, 'f4') for stage, values in frames.stages_ms.items()},
     }
-
-
-def _matrix(similarity: Similarity) -> dict[str, Any]:
-    """Return the matrix in 256 steps, from the 1st to the 100th percentile."""
-    finite = np.where(np.isfinite(similarity.values), similarity.values, 0.0)
-    lowest, highest = float(np.percentile(finite, 1)), float(finite.max())
-    span = max(highest - lowest, 1e-6)
-    steps = np.clip((finite - lowest) / span * 255.0, 0.0, 255.0).round()
-    return {'values': packed(steps, 'u1'), 'truth': packed(similarity.truth, 'u1'),
-            'query_rows': packed(similarity.query_rows, 'i4'),
-            'place_rows': packed(similarity.place_rows, 'i4'),
-            'queries': similarity.shape[0], 'places': similarity.shape[1],
-            'scale_lo': lowest, 'scale_hi': highest}
 
 
 def _incident(one: Incident) -> dict[str, Any]:

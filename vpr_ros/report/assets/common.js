@@ -39,7 +39,7 @@ function number(value, unit = '') {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
   const digits = size === 0 || size >= 1000 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(size)));
-  return value.toFixed(Math.min(digits, 3)) + (unit ? ' ' + unit : '');
+  return value.toFixed(Math.min(digits, 3)) + (unit === '°' || !unit ? unit : ' ' + unit);
 }
 
 const spaced = value => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ' ');

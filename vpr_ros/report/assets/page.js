@@ -40,17 +40,18 @@ function thinAgain(id) {
   });
 }
 
-function start() {
-  Panel.start();
-  if (data.places.x.length || Array.from(F.x).some(Number.isFinite)) {
-    Plots.add('plot-trajectory', trajectory);
-    followPointer('plot-trajectory');
-    thinAgain('plot-trajectory');
-    cursor('plot-trajectory', 'ring', ({xaxis, yaxis}, frame) => {
-      const left = pixel(xaxis, F.x[frame]), top = pixel(yaxis, F.y[frame]);
-      return left === null || top === null ? null : {left, top};
-    });
-  } else Plots.empty('plot-trajectory', 'These pictures have no positions.');
+function drawTrajectory() {
+  if (!Array.from(F.x).some(Number.isFinite)) return Plots.empty('plot-trajectory', 'These pictures have no positions.');
+  Plots.add('plot-trajectory', trajectory);
+  followPointer('plot-trajectory');
+  thinAgain('plot-trajectory');
+  cursor('plot-trajectory', 'ring', ({xaxis, yaxis}, frame) => {
+    const left = pixel(xaxis, F.x[frame]), top = pixel(yaxis, F.y[frame]);
+    return left === null || top === null ? null : {left, top};
+  });
+}
+
+function drawTime() {
   Plots.add('plot-time', overTime);
   followPointer('plot-time');
   thinAgain('plot-time');
@@ -58,17 +59,27 @@ function start() {
     const left = pixel(xaxis, F.t[frame]);
     return left === null ? null : {left, top: yaxis._offset, height: yaxis3._offset + yaxis3._length - yaxis._offset};
   });
-  gallery();
-  const curves = data.curves, none = 'There is no curve of this run.';
-  for (const [id, there, build] of [
-    ['plot-coverage', curves.decision, coverage], ['plot-reliability', curves.reliability, reliabilityDiagram],
-    ['plot-recall', curves.decision || curves.retrieval, recall], ['plot-error', curves.error || curves.guessed, errorCurve],
-  ]) there ? Plots.add(id, build) : Plots.empty(id, none);
-  if (data.matrix) {
-    Plots.add('plot-similarity', similarityMatrix);
-    followPointer('plot-similarity');
-  } else Plots.empty('plot-similarity', 'Similarities were not kept. A run through the node does not publish them.');
-  Panel.show(Panel.frame);
+}
+
+function drawSimilarity() {
+  if (!data.matrix) return Plots.empty('plot-similarity', 'Similarities were not kept. A run through the node does not publish them.');
+  Plots.add('plot-similarity', similarityMatrix);
+  followPointer('plot-similarity');
+}
+
+// One after the other, so that the page can be used while the later ones are still being drawn.
+async function start() {
+  const {curves} = data, none = 'There is no curve of this run.';
+  const curve = (id, there, build) => () => there ? Plots.add(id, build) : Plots.empty(id, none);
+  for (const step of [
+    () => Panel.start(), gallery, drawTrajectory, drawTime,
+    curve('plot-coverage', curves.decision, coverage), curve('plot-reliability', curves.reliability, reliabilityDiagram),
+    curve('plot-recall', curves.decision || curves.retrieval, recall), curve('plot-error', curves.error || curves.guessed, errorCurve),
+    drawSimilarity, () => Panel.show(Panel.frame),
+  ]) {
+    step();
+    await new Promise(done => setTimeout(done));
+  }
   document.documentElement.dataset.ready = 'yes';
 }
 

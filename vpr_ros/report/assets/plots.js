@@ -179,30 +179,24 @@ function errorCurve() {
   }};
 }
 
-// The middle of each block of rows.
-function centers(starts, total) {
-  return Array.from(starts, (start, block) => (start + (block + 1 < starts.length ? starts[block + 1] : total) - 1) / 2);
-}
-
+// Two pictures, stretched over the axes, and on them what was found most similar.
 function similarityMatrix() {
-  const M = data.matrix, columns = M.place_rows.length, lines = M.query_rows.length;
-  const z = Array.from({length: lines}, (_, row) => M.values.subarray(row * columns, (row + 1) * columns));
-  const truth = Array.from({length: lines}, (_, row) => M.truth.subarray(row * columns, (row + 1) * columns));
-  const rows = thinned(ROWS.filter(row => F.places[row * data.matches] >= 0), 2500), place = row => F.places[row * data.matches];
+  const M = data.matrix, place = row => F.places[row * data.matches];
+  const rows = thinned(ROWS.filter(row => place(row) >= 0), LIMIT / 2);
   Plots.drawn['plot-similarity'] = rows.length;
-  const hit = rows.filter(row => F.first_right[row]), miss = rows.filter(row => !F.first_right[row] && F.has_match[row]);
   const dots = (name, of, dot, symbol) => ({type: 'scatter', mode: 'markers', name, x: of.map(place), y: of, customdata: of,
     marker: {color: dot, symbol, size: 5, line: {width: .6, color: '#ffffff'}}, hovertemplate: 'frame %{y}: place %{x}<extra>' + name + '</extra>'});
-  const scale = M.scale_hi - M.scale_lo;
+  const over = png => ({source: 'data:image/png;base64,' + png, xref: 'x', yref: 'y', x: -.5, y: -.5, sizex: M.places, sizey: M.queries,
+    xanchor: 'left', yanchor: 'top', sizing: 'stretch', layer: 'below'});
   return {traces: [
-    {type: 'heatmap', z, x: centers(M.place_rows, M.places), y: centers(M.query_rows, M.queries), zmin: 0, zmax: 255, colorscale: 'Cividis', zsmooth: false,
-      hoverinfo: 'skip', name: 'similarity', showlegend: false,
-      colorbar: {title: {text: 'similarity', side: 'right'}, thickness: 12, outlinewidth: 0, tickvals: [0, 127.5, 255],
-        ticktext: [0, .5, 1].map(part => number(M.scale_lo + part * scale)), tickfont: {color: color('--soft')}}},
-    {type: 'contour', z: truth, x: centers(M.place_rows, M.places), y: centers(M.query_rows, M.queries), autocontour: false, contours: {start: .5, end: .5, size: 1, coloring: 'none'},
-      line: {color: '#ff9ed0', width: 1.5}, hoverinfo: 'skip', name: 'right places', showlegend: true, showscale: false},
-    dots('best match, right', hit, '#009e73', 'circle'), dots('best match, wrong', miss, '#d55e00', 'x'),
+    {type: 'scatter', mode: 'lines', name: 'right places', x: [null], y: [null], line: {color: '#ff9ed0', width: 2}},
+    dots('best match, right', rows.filter(row => F.first_right[row]), '#009e73', 'circle'),
+    dots('best match, wrong', rows.filter(row => !F.first_right[row] && F.has_match[row]), '#d55e00', 'x'),
+    {type: 'scatter', mode: 'markers', x: [null], y: [null], showlegend: false, hoverinfo: 'skip',  // for its scale alone
+      marker: {color: [M.lowest, M.highest], cmin: M.lowest, cmax: M.highest, colorscale: 'Cividis', showscale: true,
+        colorbar: {title: {text: 'similarity', side: 'right'}, thickness: 12, outlinewidth: 0, tickfont: {color: color('--soft')}}}},
   ], layout: {
+    images: [over(M.values), over(M.truth)],
     xaxis: titled('place of the map', {showgrid: false, zeroline: false, range: [-.5, M.places - .5]}),
     yaxis: titled('frame', {showgrid: false, zeroline: false, range: [M.queries - .5, -.5]}),
   }};
