@@ -48,22 +48,12 @@ PASSED_ON = ('map', 'model', 'image', 'odom', 'params', 'remap', 'namespace')
 def start(context):
     """Return the actions; by now the arguments are known."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    if not given['bag'].strip():
-        raise ValueError('which recording? give bag:=FOLDER')
-    bag = Path(given['bag']).expanduser().resolve()
-    if not bag.exists():
-        raise ValueError(f'{bag} does not exist; check bag:=')
     stays = given['rviz'] == 'true'
-    player = ExecuteProcess(
-        cmd=['ros2', 'bag', 'play', str(bag), '--clock', CLOCK_HZ, '--rate', given['rate'],
-             *(['--loop'] if given['loop'] == 'true' else []), *only(given)],
-        output='screen',
-        on_exit=None if stays else [Shutdown(reason='the bag has ended')])
     relocalizer = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'relocalize.launch.py')),
         launch_arguments={**{name: given[name] for name in PASSED_ON}, 'use_sim_time': 'true',
                           'rviz': 'false', 'autostart': 'true'}.items())
-    once = Once(player)
+    once = Once(player(given))
     return [
         # First those who listen: what is played before the node hears is lost.
         RegisterEventHandler(OnProcessIO(on_stdout=once, on_stderr=once)),
@@ -72,6 +62,20 @@ def start(context):
                 arguments=['-d', str(SHARE / 'config' / 'replay.rviz')],
                 parameters=[{'use_sim_time': True}])] if stays else []),
     ]
+
+
+def player(given):
+    """Return what plays the bag; when that has ended all ends, unless somebody is looking."""
+    if not given['bag'].strip():
+        raise ValueError('which recording? give bag:=FOLDER')
+    bag = Path(given['bag']).expanduser().resolve()
+    if not bag.exists():
+        raise ValueError(f'{bag} does not exist; check bag:=')
+    return ExecuteProcess(
+        cmd=['ros2', 'bag', 'play', str(bag), '--clock', CLOCK_HZ, '--rate', given['rate'],
+             *(['--loop'] if given['loop'] == 'true' else []), *only(given)],
+        output='screen',
+        on_exit=None if given['rviz'] == 'true' else [Shutdown(reason='the bag has ended')])
 
 
 class Once:

@@ -43,19 +43,10 @@ def words(process):
     return [part[0].text for part in process.cmd]
 
 
-def player(actions):
-    """The action that plays, once the node has said that it is ready."""
-    (handler,) = (action.event_handler for action in actions
-                  if isinstance(action, RegisterEventHandler))
-    once = handler._OnProcessIO__on_stderr if hasattr(
-        handler, '_OnProcessIO__on_stderr') else None
-    if once is None:   # it is kept in another way by older releases
-        pytest.skip('the handler of this launch does not show what it calls')
-    assert once(SimpleNamespace(text=b'reading the map')) is None
-    (process,) = once(SimpleNamespace(text=b'map 12ab of 40 places in frame map; model'))
-    assert once(SimpleNamespace(text=b'map 12ab of 40 places in frame map; model')) is None
-    assert isinstance(process, ExecuteProcess)
-    return process
+def played(launch_file, **given):
+    """The words of the command that plays."""
+    defaults = {name: default for name, (default, _) in launch_file['ARGUMENTS'].items()}
+    return words(launch_file['player']({**defaults, **given}))
 
 
 def test_what_the_node_takes_is_passed_on(launch_file, tmp_path):
@@ -79,21 +70,30 @@ def test_the_arguments_are_those_of_the_docs(launch_file):
     assert [name for name in names if f'`{name}' not in docs] == []
 
 
-def test_the_bag_is_played_by_its_clock_when_the_node_is_ready(launch_file, tmp_path):
-    actions = started(launch_file, bag=str(tmp_path), image='/front/image_raw', odom='/odom',
-                      rate='2.0', loop='true', topics='/scan')
-    assert not any(isinstance(action, ExecuteProcess) for action in actions)
-    assert not any(isinstance(action, Node) for action in actions)
-    assert words(player(actions)) == [
+def test_the_bag_is_played_by_its_clock(launch_file, tmp_path):
+    assert played(launch_file, bag=str(tmp_path), image='/front/image_raw', odom='/odom',
+                  rate='2.0', loop='true', topics='/scan') == [
         'ros2', 'bag', 'play', str(tmp_path), '--clock', '100', '--rate', '2.0', '--loop',
         '--topics', '/front/image_raw', '/front/image_raw/compressed', '/front/camera_info',
         '/odom', '/tf', '/tf_static', '/scan']
+    assert played(launch_file, bag=str(tmp_path), topics='all')[-2:] == ['--rate', '1.0']
 
 
-def test_rviz_comes_when_asked_for_and_everything_is_played_when_asked_for(launch_file, tmp_path):
-    actions = started(launch_file, bag=str(tmp_path), topics='all', rviz='true')
-    assert [action.node_package for action in actions if isinstance(action, Node)] == ['rviz2']
-    assert words(player(actions))[-2:] == ['--rate', '1.0']
+def test_it_waits_for_the_node(launch_file, tmp_path):
+    actions = started(launch_file, bag=str(tmp_path))
+    assert isinstance(actions[0], RegisterEventHandler)
+    assert not any(isinstance(action, ExecuteProcess) for action in actions)
+    once = launch_file['Once']('the player')
+    ready = SimpleNamespace(text=b'map 12ab of 40 places in frame map; model')
+    assert once(SimpleNamespace(text=b'reading the map')) is None
+    assert once(ready) == ['the player']
+    assert once(ready) is None
+
+
+def test_rviz_comes_when_asked_for(launch_file, tmp_path):
+    nodes = [[action.node_package for action in started(launch_file, bag=str(tmp_path), rviz=rviz)
+              if isinstance(action, Node)] for rviz in ('true', 'false')]
+    assert nodes == [['rviz2'], []]
 
 
 def test_a_camera_has_three_topics(launch_file):
