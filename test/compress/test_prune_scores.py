@@ -65,7 +65,8 @@ def test_taylor_does_without_the_layers_that_are_frozen(toy):
     gradients = {'second.weight': torch.ones(3, 2, 1, 1)}
     scores = scores_of(toy, [HIDDEN], 'taylor', gradients)['first']
     np.testing.assert_allclose(scores, np.array([1.0, 3.0]) / 2.0)
-    with pytest.raises(ModelError, match='has no gradients; were all of its layers frozen'):
+    with pytest.raises(ModelError, match='channels of first have no gradients; were all of its '
+                                         'layers frozen'):
         scores_of(toy, [HIDDEN], 'taylor', {})
 
 

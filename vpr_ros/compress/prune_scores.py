@@ -45,7 +45,11 @@ def scores_of(network: nn.Module, groups: Sequence[Group], criterion: Criterion,
             scores = np.random.default_rng((seed, number)).random(group.channels)
         elif criterion == 'taylor':
             assert gradients is not None
-            scores = _mean(np.abs(each) for each in _slopes(network, group, gradients))
+            slopes = [np.abs(each) for each in _slopes(network, group, gradients)]
+            if not slopes:
+                raise ModelError(f'the channels of {group.name} have no gradients; were all of '
+                                 'its layers frozen? freeze fewer, or choose another criterion')
+            scores = _mean(slopes)
         elif criterion == 'bn-scale':
             scores = _bn_scale(network, group)
         elif criterion == 'lamp':
@@ -62,8 +66,8 @@ def scores_of(network: nn.Module, groups: Sequence[Group], criterion: Criterion,
 
 
 def _norms(network: nn.Module, group: Group, p: int) -> Scores:
-    return _mean(torch.linalg.vector_norm(part, p, dim=1).numpy().astype(np.float64)
-                 for part in _weights(network, group))
+    return _mean([torch.linalg.vector_norm(part, p, dim=1).numpy().astype(np.float64)
+                  for part in _weights(network, group)])
 
 
 def _lamp(squared: Scores) -> Scores:
@@ -71,14 +75,15 @@ def _lamp(squared: Scores) -> Scores:
     order = np.argsort(squared, kind='stable')
     no_smaller = np.cumsum(squared[order][::-1])[::-1]
     scores = np.empty_like(squared)
-    scores[order] = squared[order] / np.maximum(no_smaller, 1e-300)
+    with np.errstate(invalid='ignore'):   # what is not finite is refused by its group's name
+        scores[order] = squared[order] / np.maximum(no_smaller, 1e-300)
     return scores
 
 
 def _bn_scale(network: nn.Module, group: Group) -> Scores:
     factors = [layer.weight.detach().abs().double().numpy() for member in group.members
                if isinstance(layer := network.get_submodule(member.layer), nn.BatchNorm2d)]
-    return _mean(iter(factors)) if factors else _norms(network, group, 1)
+    return _mean(factors) if factors else _norms(network, group, 1)
 
 
 def _slopes(network: nn.Module, group: Group, gradients: Gradients) -> Iterator[Scores]:
@@ -106,9 +111,6 @@ def _by_channel(weight: Tensor, channels: int, member: Member) -> Tensor:
     return by_row.movedim(1, 0).reshape(channels, -1)
 
 
-def _mean(parts: Iterator[Scores]) -> Scores:
-    found = list(parts)
-    if not found:
-        raise ModelError('a group of channels has no gradients; were all of its layers frozen?')
-    mean: Scores = np.mean(found, axis=0)
+def _mean(parts: Sequence[Scores]) -> Scores:
+    mean: Scores = np.mean(parts, axis=0)
     return mean
