@@ -502,3 +502,15 @@ def test_positives_by_number_and_by_metres():
         positives_by_metres(places, places, 0.0)
     with pytest.raises(DatasetError, match='must not be negative'):
         positives_by_number([0], [0], -1)
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_the_documentation_draws_every_layout(name):
+    text = (Path(__file__).resolve().parents[2] / 'docs' / 'datasets.md').read_text('utf-8')
+    layout = LAYOUTS[name]
+    if layout.source.startswith('the folder of sets of this project'):
+        assert f'`{name}`' in text
+    else:
+        assert f'## {name}\n' in text
+        assert layout.tree.strip('\n') in text
+        assert layout.source in text
