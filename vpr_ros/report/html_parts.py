@@ -83,6 +83,14 @@ def numbers_table(report: Mapping[str, Any]) -> str:
     return _scrolling('numbers', ''.join(parts))
 
 
+def protocol_list(protocol: str) -> str:
+    """Return how a report was counted, a line for each of its clauses; nothing if it is not said.
+    """
+    clauses = ''.join(f'<li>{escape(clause)}</li>' for clause in protocol.split('; ') if clause)
+    return (f'<details class="protocol"><summary>Protocol: how all this was counted</summary>'
+            f'<ul>{clauses}</ul></details>') if clauses else ''
+
+
 def scalars(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain numbers of a report, those in a group by `group_name`."""
     flat: dict[str, Any] = {}

@@ -84,8 +84,7 @@ def _texts(evaluation: EvaluationFolder, found: Sequence[Incident], remarks: Seq
             f'{count(more)} more incidents, less dangerous than these, are not shown as cards; '
             'they are counted, drawn above, and can be reached with the keys n and p.'),
         'similarity_note': escape(_similarity_note(evaluation)),
-        'protocol': escape('Protocol: ' + str(report.get('protocol', 'not said')) + '. In '
-                           'brackets: 95 % confidence, where it was computed.'),
+        'protocol': html.protocol_list(str(report.get('protocol', ''))),
         'numbers': html.numbers_table(report),
         'settings': html.settings_table(settings),
         'footer': escape('Colors are those of Okabe and Ito, which the color-blind can tell '

@@ -186,7 +186,8 @@ function similarityMatrix() {
   Plots.drawn['plot-similarity'] = rows.length;
   const dots = (name, of, dot, symbol) => ({type: 'scatter', mode: 'markers', name, x: of.map(place), y: of, customdata: of,
     marker: {color: dot, symbol, size: 5, line: {width: .6, color: '#ffffff'}}, hovertemplate: 'frame %{y}: place %{x}<extra>' + name + '</extra>'});
-  const over = png => ({source: 'data:image/png;base64,' + png, xref: 'x', yref: 'y', x: -.5, y: -.5, sizex: M.places, sizey: M.queries,
+  // Plotly takes two pictures of one place and size for the same, hence `more`.
+  const over = (png, more = 0) => ({source: 'data:image/png;base64,' + png, xref: 'x', yref: 'y', x: -.5, y: -.5, sizex: M.places + more, sizey: M.queries,
     xanchor: 'left', yanchor: 'top', sizing: 'stretch', layer: 'below'});
   return {traces: [
     {type: 'scatter', mode: 'lines', name: 'right places', x: [null], y: [null], line: {color: '#ff9ed0', width: 2}},
@@ -196,7 +197,7 @@ function similarityMatrix() {
       marker: {color: [M.lowest, M.highest], cmin: M.lowest, cmax: M.highest, colorscale: 'Cividis', showscale: true,
         colorbar: {title: {text: 'similarity', side: 'right'}, thickness: 12, outlinewidth: 0, tickfont: {color: color('--soft')}}}},
   ], layout: {
-    images: [over(M.values), over(M.truth)],
+    images: [over(M.values), over(M.truth, 1e-6)],
     xaxis: titled('place of the map', {showgrid: false, zeroline: false, range: [-.5, M.places - .5]}),
     yaxis: titled('frame', {showgrid: false, zeroline: false, range: [M.queries - .5, -.5]}),
   }};
