@@ -19,7 +19,18 @@ from vpr_ros.errors import VprError
 from vpr_ros.tools.engine_commands import add_engine_commands
 from vpr_ros.tools.evaluate_command import add_evaluate_command
 from vpr_ros.tools.evaluate_sets_command import add_evaluate_sets_command, routed
-from vpr_ros.tools.flags import Bags, Engine, given, Kept, Switch
+from vpr_ros.tools.flags import (
+    Bags,
+    ENGINE,
+    EngineFlags,
+    given,
+    Kept,
+    PoseFlags,
+    POSES,
+    Switch,
+    TOLERANCE,
+    ToleranceFlags,
+)
 from vpr_ros.tools.model_commands import model_app
 from vpr_ros.tools.report_command import add_report_command
 
@@ -39,10 +50,9 @@ add_report_command(app)
 def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | None = None,
               camera: str = 'camera', spacing_m: float | None = None,
               turn_deg: float | None = None, every: int | None = None,
-              base_frame: str | None = None, map_frame: str | None = None,
-              max_gap_s: float | None = None,
+              poses: PoseFlags = POSES,
               features: Literal['none', 'orb', 'sift'] = 'none', camera_info: str | None = None,
-              precision: Kept | None = None, engine: Engine = 'auto', threads: int = 0,
+              precision: Kept | None = None, network: EngineFlags = ENGINE,
               salvage: Switch = False, force: Switch = False) -> None:
     """Turn a mapping run with poses into a map.
 
@@ -64,22 +74,12 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
         Or has turned this far (default 15).
     every
         Look at each n-th image only (default 1).
-    base_frame
-        Frame of the robot in /tf (default base_link).
-    map_frame
-        Frame of the map in /tf (default: the root of the tree).
-    max_gap_s
-        Longest gap in the poses that may be bridged (default 1.0).
     features
         Local features to keep of each place, so that `verify` can check geometry.
     camera_info
         CameraInfo topic; left out: camera_info beside the image topic, where it is there.
     precision
         In what the descriptors are kept (default float32); see docs/maps.md.
-    engine
-        What runs the network; auto: the fastest here, measured once.
-    threads
-        Threads of the network; 0 leaves it to the engine.
     salvage
         Read a bag that was cut short as far as it goes.
     force
@@ -89,13 +89,13 @@ def map_build(bags: Bags, *, image: str, pose: str, out: Path, model: Path | Non
     from vpr_ros.core.precision import Precision
     from vpr_ros.nets.model_folder import load_describer
     from vpr_ros.tools.build_map import MapSource, write_map
-    source = MapSource(**given(image=image, pose=pose, camera=camera, spacing_m=spacing_m,
-                                turn_deg=turn_deg, every=every, base_frame=base_frame,
-                                map_frame=map_frame, max_gap_s=max_gap_s,
-                                camera_info=camera_info, precision=None if precision is None
-                                else Precision(precision), features=None if features == 'none'
-                                else FeatureKind(features)))
-    console, describer = Console(), load_describer(model, threads, engine)
+    source = MapSource(**poses.given(), **given(
+        image=image, pose=pose, camera=camera, spacing_m=spacing_m, turn_deg=turn_deg,
+        every=every, camera_info=camera_info,
+        precision=None if precision is None else Precision(precision),
+        features=None if features == 'none' else FeatureKind(features)))
+    console = Console()
+    describer = load_describer(model, network.threads, network.engine)
     console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
     summary = write_map(bags, out, source, describer, salvage, force)
     for line in summary.lines():
@@ -146,11 +146,9 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
                   consume_multiple=True, negative=())] = None,
               precision: float | None = None, image: str = '', pose: str = '', odom: str = '',
               map_odometry: Switch = False, camera: str = '',
-              model: Path | None = None, tolerance_m: float | None = None,
-              tolerance_deg: float | None = None, params: Path | None = None,
-              out: Path | None = None, base_frame: str | None = None,
-              map_frame: str | None = None, max_gap_s: float | None = None,
-              engine: Engine = 'auto', threads: int = 0,
+              model: Path | None = None, tolerance: ToleranceFlags = TOLERANCE,
+              params: Path | None = None, out: Path | None = None, poses: PoseFlags = POSES,
+              network: EngineFlags = ENGINE,
               salvage: Switch = False, force: Switch = False) -> None:
     """Measure how probable a pose is on a map, and from when on to believe one.
 
@@ -177,24 +175,10 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
         Name of the camera; left out: the map's only one.
     model
         Model folder; left out: the network that ships with this package.
-    tolerance_m
-        A pose is right within this distance (default 2.0).
-    tolerance_deg
-        And within this angle (default 45).
     params
         YAML file with the node's parameters, for which the calibration will hold.
     out
         Folder for calibration.json and reliability.png; left out: neither.
-    base_frame
-        Frame of the robot in /tf (default base_link).
-    map_frame
-        Frame of the map in /tf (default: the root of the tree).
-    max_gap_s
-        Longest gap in the true poses that may be bridged (default 1.0).
-    engine
-        What runs the network; auto: the fastest here, measured once.
-    threads
-        Threads of the network; 0 leaves it to the engine.
     salvage
         Read a bag that was cut short as far as it goes.
     force
@@ -214,12 +198,11 @@ def calibrate(map: Path, /, *, query: Annotated[list[Path] | None, Parameter(
     if query and map_odometry:
         raise VprError('--map-odometry is for a map by itself; with --query, give --odom')
     target = Target(**given(precision=precision, config=read_config(params),
-                             tolerance=Tolerance(**given(m=tolerance_m, deg=tolerance_deg))))
+                             tolerance=Tolerance(**tolerance.given())))
     source = QuerySource(**given(image=image, pose=pose, odom=odom, camera=camera,
-                                  base_frame=base_frame, map_frame=map_frame,
-                                  max_gap_s=max_gap_s))
+                                 **poses.given()))
     console = Console()
-    describer = load_describer(model, threads, engine) if query else None
+    describer = load_describer(model, network.threads, network.engine) if query else None
     if describer is not None:
         console.print(f'network: {describer.choice}', style='dim', highlight=False, soft_wrap=True)
     calibrated = calibrate_map(map, query or [], describer, source, target, map_odometry, out,
@@ -283,7 +266,7 @@ def main() -> None:
         print(f'vpr: {_told(error)}', file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print('vpr: interrupted; nothing was written', file=sys.stderr)
+        print('vpr: interrupted; no unfinished result was written', file=sys.stderr)
         raise SystemExit(130) from None
 
 

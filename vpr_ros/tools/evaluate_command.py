@@ -10,7 +10,18 @@ from cyclopts import App
 from rich.console import Console
 
 from vpr_ros.errors import VprError
-from vpr_ros.tools.flags import Bags, Engine, given, Several, Switch
+from vpr_ros.tools.flags import (
+    Bags,
+    ENGINE,
+    EngineFlags,
+    given,
+    PoseFlags,
+    POSES,
+    Several,
+    Switch,
+    TOLERANCE,
+    ToleranceFlags,
+)
 
 
 def add_evaluate_command(app: App) -> None:
@@ -25,9 +36,8 @@ def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str 
              truth_unit: Literal['s', 'ms', 'us', 'ns'] | None = None,
              truth_offset_s: float | None = None, odom: str = '', camera: str = '',
              model: Several | None = None, params: Several | None = None,
-             tolerance_m: float | None = None, tolerance_deg: float | None = None,
-             base_frame: str | None = None, map_frame: str | None = None,
-             max_gap_s: float | None = None, engine: Engine = 'auto', threads: int = 0,
+             tolerance: ToleranceFlags = TOLERANCE, poses: PoseFlags = POSES,
+             network: EngineFlags = ENGINE,
              through_node: Switch = False, rate: float | None = None,
              write_bag: Path | None = None,
              thumbnails: bool = True, cache: Path | None = None, no_cache: Switch = False,
@@ -70,20 +80,6 @@ def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str 
         Model folder, or several; left out: the network that ships with this package.
     params
         YAML file with the node's parameters, or several.
-    tolerance_m
-        A pose is right within this distance (default 2.0).
-    tolerance_deg
-        And within this angle (default 45).
-    base_frame
-        Frame of the robot in /tf (default base_link).
-    map_frame
-        Frame of the map in /tf (default: the root of the tree).
-    max_gap_s
-        Longest gap in the true poses that may be bridged (default 1.0).
-    engine
-        What runs the network; auto: the fastest here, measured once.
-    threads
-        Threads of the network; 0 leaves it to the engine.
     through_node
         Play the bags through the real ROS 2 node, a process of its own, and score what it
         publishes; images that it drops are counted.
@@ -119,11 +115,10 @@ def evaluate(bags: Bags, *, map: Several, out: Path, image: str = '', pose: str 
     if rate is not None and not through_node:
         raise VprError('--rate says how fast a bag is played to the node; add --through-node')
     source = QuerySource(**given(
-        image=image, pose=pose, odom=odom, camera=camera, base_frame=base_frame,
-        map_frame=map_frame, max_gap_s=max_gap_s,
+        image=image, pose=pose, odom=odom, camera=camera, **poses.given(),
         truth=None if truth is None else TruthFile(truth, **of_truth)))
-    asked = Asked(tuple(bags), source, Tolerance(**given(m=tolerance_m, deg=tolerance_deg)),
-                  engine, threads, salvage, thumbnails,
+    asked = Asked(tuple(bags), source, Tolerance(**tolerance.given()), network.engine,
+                  network.threads, salvage, thumbnails,
                   None if no_cache else cache or default_cache(),
                   (rate or 0.0) if through_node else None, write_bag)
     evaluate_pairings(asked, map, model or (), params or (), out, force, Console())
