@@ -158,7 +158,8 @@ def test_package_xml_names_every_ros_package_in_use(manifest):
     assert ros <= depends(manifest)
 
 
-EXTRAS = {'torch', 'torchvision', 'torch_pruning', 'openvino', 'nncf', 'onnx'}
+EXTRAS = {'torch', 'torchvision', 'torch_pruning', 'pytorch_metric_learning', 'openvino', 'nncf',
+          'onnx'}
 DISTRIBUTIONS = {'cv2': 'opencv-python-headless', 'faiss': 'faiss-cpu', 'yaml': 'PyYAML'}
 
 

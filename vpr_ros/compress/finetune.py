@@ -92,6 +92,11 @@ class Teaching:
         share = self.config.size_px / min(size)
         return round(size[0] * share), round(size[1] * share)
 
+    def pictures(self, count: int) -> Tensor:
+        """Return up to `count` pictures as they are, ready for a network on the processor."""
+        pixels = np.stack(self.lessons.unchanged(count, self.size(is_small=False)))
+        return self.as_input(pixels).cpu()
+
     def as_input(self, pixels: NDArray[np.uint8]) -> Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) as the card has it, channels last in memory."""
         pre, device = self.preprocessing, self.ranks.device

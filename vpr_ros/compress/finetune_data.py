@@ -41,6 +41,10 @@ class Lessons(Protocol):
         """Say in a few words what these are."""
         ...
 
+    def unchanged(self, count: int, size: Size) -> list[Image]:
+        """Return up to `count` pictures as they are, evenly spread, in `size` (height, width)."""
+        ...
+
     def views(self, number: int, count: int, size: Size, seed: int) -> Views:
         """Return `count` views for lesson `number`, in `size` (height, width).
 
@@ -68,6 +72,10 @@ class Pictures:
     def what(self) -> str:
         """Say what these are."""
         return f'views of {len(self._images)} unlabelled images'
+
+    def unchanged(self, count: int, size: Size) -> list[Image]:
+        """Return some of the images."""
+        return _spread(self._images, count, size)
 
     def views(self, number: int, count: int, size: Size, seed: int) -> Views:
         """Return warped, cut and recolored views, each with a random stream of its own."""
@@ -110,6 +118,10 @@ class Labelled:
         """Say what these are."""
         return f'{self.together} views each of {len(self._rows)} labelled places'
 
+    def unchanged(self, count: int, size: Size) -> list[Image]:
+        """Return some of the images."""
+        return _spread(self._images, count, size)
+
     def views(self, number: int, count: int, size: Size, seed: int) -> Views:
         """Return `together` changed views of each of some places, other images where it can."""
         rng = np.random.default_rng((seed, number))
@@ -123,6 +135,11 @@ class Labelled:
                 image = self._images[int(rows[k % len(rows)])]
                 into[k] = _sized(changed_view(image, rng), size)
         return Views(pixels.reshape(-1, *size, 3), np.repeat(order, self.together))
+
+
+def _spread(images: Sequence[Image], count: int, size: Size) -> list[Image]:
+    rows = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
+    return [_sized(images[int(row)], size) for row in rows]
 
 
 def _sized(image: Image, size: Size) -> Image:

@@ -30,6 +30,7 @@ class PruneConfig:
     allocation: Allocation = 'uniform'
     multiple: int = 8
     least: float = 0.1
+    refit: int = 256
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -39,6 +40,8 @@ class PruneConfig:
                                  f'{", ".join(known)}')
         if self.steps < 1:
             raise ModelError(f'steps must be at least 1, not {self.steps}')
+        if self.refit < 0:
+            raise ModelError(f'refit must not be negative, not {self.refit}')
         self.plan(self.sparsity)
 
     def plan(self, sparsity: float) -> Plan:

@@ -26,9 +26,12 @@ from vpr_ros.compress.prune_graph import groups_of
 from vpr_ros.compress.prune_groups import Group, Mask, Part
 from vpr_ros.compress.prune_judge import Judge, speed_of
 from vpr_ros.compress.prune_points import Point, POINTS, write_points
+from vpr_ros.compress.prune_refit import refit
 from vpr_ros.compress.prune_scores import scores_of
 from vpr_ros.compress.prune_widths import channels_left, strongest
 from vpr_ros.core.card import ModelCard
+from vpr_ros.core.map_memory import descriptor_bytes
+from vpr_ros.core.precision import Precision
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.export import card_of, weights_of, write_model
 from vpr_ros.nets.model_folder import read_card, seal_model
@@ -44,13 +47,13 @@ class Goal:
     """Where a run may end early, and what its numbers are for.
 
     `max_drop_points`: once recall@1 of the choosing sets has fallen by more, no further step is
-    made. `map_places` descriptors of `bytes_a_number` make the map; `measure_speed`: how fast each
-    step is beside the parent, on `engine`.
+    made. `map_places` descriptors in `map_precision` make the map; `measure_speed`: how fast
+    each step is beside the parent, on `engine`.
     """
 
     max_drop_points: float | None = None
     map_places: int = 10_000
-    bytes_a_number: int = 4
+    map_precision: Precision = Precision.FLOAT32
     engine: str = 'auto'
     measure_speed: bool = True
 
@@ -81,7 +84,7 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
                         whole=not _shrinks(groups, config))
     state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
                   np.arange(card.dim), saved_ms=saved_ms)
-    run = _Run(parent, card, config, goal, judge, out, settings)
+    run = _Run(parent, card, config, goal, judge, out, settings, teaching.whole)
     resume(ranks.by_first(lambda: run.opened(state, force)), out / STATE, state, run.digest)
     say = say if ranks.is_first else _nothing
     say(f'step {state.step}, epoch {state.epoch + 1} is next')
@@ -132,6 +135,9 @@ def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Tea
     left = channels_left(groups, scores, plan, state.saved_ms)
     masks = {group.name: strongest(scores[group.name], left[group.name]) for group in present}
     smaller = cut(network, present, masks)
+    if config.prune.refit:
+        refit(smaller, network, present, masks, teaching.pictures(config.prune.refit),
+              config.learn.seed)
     return replace(state, network=smaller,
                    average=None if state.average is None else copy.deepcopy(smaller),
                    kept=state.kept[_dimensions(present, masks, len(state.kept))], loss=None)
@@ -185,6 +191,7 @@ class _Run:
     judge: Judge
     out: Path
     settings: dict[str, Any]
+    whole: bool   # children describe in the parent's space
 
     @property
     def digest(self) -> str:
@@ -228,7 +235,7 @@ class _Run:
         return Point(
             state.step, sparsity, self.config.prune.gamma,
             sum(p.numel() for p in network.parameters()), dim, len(weights_of(network)),
-            goal.map_places * dim * goal.bytes_a_number, state.loss, recalls, speed,
+            descriptor_bytes(goal.map_places, dim, goal.map_precision), state.loss, recalls, speed,
             widths_of(network), '' if child is None else folder.name)
 
     def write(self, state: State) -> None:
@@ -238,9 +245,12 @@ class _Run:
 
     def _card_of(self, network: Network, step: str, notes: dict[str, Any]) -> ModelCard:
         card = self.card
-        return card_of(network, f'{card.name}-{step}', card.backbone, card.cut, card.aggregator,
+        made = card_of(network, f'{card.name}-{step}', card.backbone, card.cut, card.aggregator,
                        card.aggregator_args, card.preprocessing, card.licence,
                        parent=card.digest, notes=notes)
+        in_its_space = self.whole and self.config.learn.distill > 0.0
+        return replace(made, queries_maps_of=(card.digest, *card.queries_maps_of)
+                       if in_its_space else ())
 
 
 class _Clock:

@@ -32,6 +32,7 @@ from vpr_ros.tools.flags import (
     ToleranceFlags,
 )
 from vpr_ros.tools.model_commands import model_app
+from vpr_ros.tools.prune_command import add_prune_command
 from vpr_ros.tools.report_command import add_report_command
 
 app = App(name='vpr', version=__version__, help='Robot relocalization by visual place '
@@ -41,6 +42,7 @@ map_app = App(name='map', help='Build a map from bags, or look at one.')
 app.command(map_app)
 app.command(model_app)
 add_engine_commands(app)
+add_prune_command(app)
 add_evaluate_command(app)
 add_evaluate_sets_command(app)
 add_report_command(app)

@@ -68,17 +68,8 @@ def _images_and_pair(camera: BagCamera, labels: Labels, count: int
         if not is_bag(camera.path):
             raise VprError(f'--truth is a topic in a bag, and {camera.path} is a folder of '
                            'pictures; give a bag, or --set')
-        if labels.query:
-            mapping = camera.run(count)
-            asked = replace(camera, path=labels.query).run(count)
-            return mapping.images, _pair(mapping, asked, labels.tolerance, 'map = the first bag, '
-                                         'query = the second')
-        whole = camera.run(2 * count)
-        half = len(whole.images) // 2
-        mapping = part_of(whole, 'earlier half', range(half))
-        asked = part_of(whole, 'later half', range(half, len(whole.images)))
-        return mapping.images, _pair(mapping, asked, labels.tolerance,
-                                     'map = the earlier half of the bag, query = the later')
+        pair = pair_of(camera, labels.query, labels.tolerance, count)
+        return pair.mapping.images, pair
     if labels.set_name and labels.shared is not None:
         return _images(camera, count), _known(labels.set_name, labels.shared)
     images = _images(camera, 2 * count)
@@ -86,6 +77,18 @@ def _images_and_pair(camera: BagCamera, labels: Labels, count: int
         raise DatasetError(f'{camera.path} holds {len(images)} images; half of them measure and '
                            f'half judge, so {2 * FEWEST} or more are needed')
     return images[::2], self_labelled(images[1::2])
+
+
+def pair_of(camera: BagCamera, query: Path | None, tolerance: Tolerance, count: int) -> RunPair:
+    """Return two bags with poses as a pair, or the halves of one; up to `count` images each."""
+    if query is not None:
+        return _pair(camera.run(count), replace(camera, path=query).run(count), tolerance,
+                     'map = the first bag, query = the second')
+    whole = camera.run(2 * count)
+    half = len(whole.images) // 2
+    return _pair(part_of(whole, 'earlier half', range(half)),
+                 part_of(whole, 'later half', range(half, len(whole.images))), tolerance,
+                 'map = the earlier half of the bag, query = the later')
 
 
 def _images(camera: BagCamera, count: int) -> Sequence[Image]:
