@@ -59,7 +59,7 @@ def made_up(queries: int, places: int, matches: int, seed: int
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def timed(what: str) -> Iterator[None]:
     started = perf_counter()
     yield
     print(f'{what:<34} {perf_counter() - started:7.2f} s, peak {_peak_mib():6.0f} MiB')
@@ -79,14 +79,14 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0)
     asked = parser.parse_args()
     tolerance = Tolerance(asked.tolerance_m)
-    with _timed(f'make {asked.queries} frames, {asked.places} places'):
+    with timed(f'make {asked.queries} frames, {asked.places} places'):
         frames, places = made_up(asked.queries, asked.places, asked.matches, asked.seed)
-    with _timed('score'):
+    with timed('score'):
         report = score(frames, places, tolerance)
-    with _timed('scores of frames, and curves'):
+    with timed('scores of frames, and curves'):
         scores = score_frames(frames, places, tolerance)
         curves_of(scores)
-    with _timed('all positives'):
+    with timed('all positives'):
         count = sum(len(rows) for rows, _ in positive_pairs(
             places, np.stack([frame.truth for frame in frames]), tolerance))
     print(f'{count} positives; recall@1 {report.recall_at_1:.4f}, '

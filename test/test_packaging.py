@@ -77,6 +77,13 @@ def test_the_wheel_ships_the_default_model(wheel):
     assert shipped['model.onnx'] <= 12e6
 
 
+def test_the_wheel_ships_the_assets_of_the_page(wheel):
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    assets = {str(file.relative_to(ROOT)) for file in (ROOT / 'vpr_ros/report/assets').iterdir()}
+    assert {Path(name).suffix for name in assets} == {'.html', '.css', '.js'}
+    assert assets <= inside
+
+
 def test_share_is_where_ros_looks(prefix):
     assert (prefix / 'share/ament_index/resource_index/packages/vpr_ros').is_file()
     share = prefix / 'share/vpr_ros'
