@@ -7,7 +7,8 @@ First maps of random descriptors and thumbnails of 3 kB, along the road of belie
 is loaded by a process of its own: what that holds more of memory than before (pages of the map's
 files that it has touched included), and how long a frame takes besides the network, the search
 and then all that follows. Then the real sets: recall@1 of the single picture in each precision,
-and how many verdicts of the localizer (no odometry) differ from those with a map in float32.
+how many verdicts of the localizer (no odometry) are for another reason than with a map in float32,
+and how far apart the poses are that both accept.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from real_sets import SETS
 from rich.console import Console
 from rich.table import Table
 
+from vpr_ros.core import pose as se3
 from vpr_ros.core.card import ModelCard, Preprocessing
 from vpr_ros.core.localizer import Localizer, LocalizerConfig
 from vpr_ros.core.map_memory import map_bytes
@@ -135,7 +137,8 @@ def sets_table(model: Path | None, sets: Sequence[Callable[[Path], RunPair]], da
     table = Table(title=f'{describer.card.name}, {describer.card.dim}-d')
     for column in ('set', 'queries with match', *(f'recall@1 {each.value}' for each in Precision),
                    *(f'other first match {each.value}' for each in list(Precision)[1:]),
-                   *(f'other verdict {each.value}' for each in list(Precision)[1:])):
+                   *(f'other reason {each.value}' for each in list(Precision)[1:]),
+                   *(f'accepted apart {each.value}, m' for each in list(Precision)[1:])):
         table.add_column(column, justify='left' if column == 'set' else 'right')
     for read in sets:
         pair = read(data)
@@ -146,22 +149,31 @@ def sets_table(model: Path | None, sets: Sequence[Callable[[Path], RunPair]], da
                          rows, pair.mapping.map_from_base, pair.mapping.stamps_ns, zeros, zeros,
                          ('run',))
         first: dict[Precision, list[int]] = {}
-        said: dict[Precision, list[object]] = {}
+        said: dict[Precision, list[Outcome]] = {}
         for precision in Precision:
             place_map = exact.at(precision)
             index = PlaceIndex(place_map.descriptors)
             first[precision] = [index.search(one, 1)[0].place for one in seen]
-            said[precision] = [
-                (one.reason, None if one.accepted is None else one.accepted.pose.round(3).tolist())
-                for one in verdicts(place_map, pair.query, seen)]
+            said[precision] = verdicts(place_map, pair.query, seen)
         with_match = [row for row, places in enumerate(positives) if places]
         recall = [np.mean([first[p][row] in positives[row] for row in with_match])
                   for p in Precision]
-        others = [sum(a != b for a, b in zip(found[p], found[Precision.FLOAT32], strict=True))
-                  for found in (first, said) for p in list(Precision)[1:]]
+        fewer = list(Precision)[1:]
+        others = [sum(a != b for a, b in zip(first[p], first[Precision.FLOAT32], strict=True))
+                  for p in fewer]
+        changes = [changed(said[p], said[Precision.FLOAT32]) for p in fewer]
         table.add_row(pair.name, str(len(with_match)), *(f'{share:.4f}' for share in recall),
-                      *map(str, others))
+                      *map(str, others), *(str(reasons) for reasons, _ in changes),
+                      *(f'{apart_m:.3f}' for _, apart_m in changes))
     return table
+
+
+def changed(some: Sequence[Outcome], others: Sequence[Outcome]) -> tuple[int, float]:
+    """Return how many verdicts have another reason, and how far poses are apart at most (m)."""
+    both = [(a.accepted.pose, b.accepted.pose) for a, b in zip(some, others, strict=True)
+            if a.accepted is not None and b.accepted is not None]
+    return (sum(a.reason is not b.reason for a, b in zip(some, others, strict=True)),
+            max((float(se3.distance_m(a, b)) for a, b in both), default=0.0))
 
 
 def main() -> None:
@@ -177,7 +189,7 @@ def main() -> None:
     if flags.held is not None:
         print(json.dumps(held(flags.held)))
         return
-    console = Console(width=160)
+    console = Console(width=200)
     if flags.places:
         console.print(memory_table(flags.places, flags.dims))
     if not flags.no_sets:

@@ -23,7 +23,7 @@ from vpr_ros.core.intrinsics import Intrinsics
 from vpr_ros.core.knobs import flat
 from vpr_ros.core.place_index import PlaceIndex
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.precision import Precision
+from vpr_ros.core.precision import Precision, trim
 from vpr_ros.core.querying import refuse_to_query
 from vpr_ros.core.steps import Steps
 from vpr_ros.core.types import (
@@ -103,6 +103,7 @@ class Localizer:
         self._steps = Steps(self._belief, _neighbor_similarity(place_map), config.step_each_frame)
         if place_map.precision is not Precision.FLOAT32:
             place_map.let_go()  # the index has a copy; float32 rows are searched where they are
+        trim()
         self._take(config)
         self.reset()
 
