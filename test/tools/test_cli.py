@@ -128,6 +128,11 @@ def test_settings_come_from_the_nodes_parameter_file(drive, halves, model, tmp_p
     refused(vpr(*evaluate, tmp_path / 'two'), 'no ros__parameters')
 
 
+def test_a_recording_that_a_flag_swallowed_is_asked_for(tmp_path):
+    refused(vpr('evaluate', '--map', 'a.map', 'run2', '--out', tmp_path / 'e'),
+            'Give its bags before all flags')
+
+
 def test_truth_is_of_one_source(drive, halves, model, tmp_path):
     words = ('evaluate', tmp_path, '--map', tmp_path, '--out', tmp_path / 'e')
     refused(vpr(*words, '--truth-unit', 'ms'), '--truth-unit', 'give it with --truth')

@@ -166,6 +166,18 @@ def test_one_that_fails_does_not_keep_the_others(grid, tmp_path):
     assert len((out / 'comparison.csv').read_text().splitlines()) == 3
 
 
+def test_when_only_one_is_left_the_failures_are_still_named(grid, tmp_path):
+    (tmp_path / 'b.map' / 'map.json').unlink()
+    with pytest.raises(VprError, match='map.json cannot be read'):
+        grid()   # before anything is done
+    (tmp_path / 'confirm3.yaml').write_text('/**:\n  ros__parameters:\n    confirm_steps: -3\n')
+    grid.maps.pop()
+    with pytest.raises(VprError, match='1 of 2 evaluations failed: a-confirm3'):
+        grid()
+    assert (tmp_path / 'out/comparison.csv').is_file()
+    assert not (tmp_path / 'out/comparison.html').exists()
+
+
 def test_one_of_each_is_the_folder_itself(drive, halves, model, of_model, toy_engine, tmp_path):
     one = model('one', 1)
     asked = Asked((drive('query', halves(10.3, 30.3)),), QuerySource(odom='/odom'),

@@ -11,7 +11,7 @@ import sys
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from vpr_ros import __version__
@@ -274,5 +274,8 @@ def main() -> None:
 
 def _told(error: Exception) -> str:
     """Return an error in one line; a drawing after an empty line stays as it is."""
+    if isinstance(error, MissingArgumentError) and '--bags' in str(error):
+        # A flag that takes several paths, such as --map, takes what comes after it, too.
+        return 'which recording? Give its bags before all flags: vpr evaluate run2/ --map ...'
     said, gap, drawing = str(error).partition('\n\n')
     return ' '.join(said.split()) + (gap + drawing if isinstance(error, VprError) else '')

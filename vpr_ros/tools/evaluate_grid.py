@@ -114,10 +114,12 @@ def evaluate_several(asked: Asked, pairs: Sequence[Pairing], out: Path, force: b
             console.print(failed[pair.name], style='red', highlight=False, soft_wrap=True)
     if done:
         write_comparison_table(out / 'comparison.csv', done)
-        for remark in no_comparison(done, out / 'comparison.html'):
+        remarks = list(no_comparison(done, out / 'comparison.html'))
+        for remark in remarks:
             console.print(remark, style='yellow', highlight=False, soft_wrap=True)
-        console.print(f'\nall beside one another: {out / "comparison.html"}, '
-                      f'{out / "comparison.csv"}', highlight=False, soft_wrap=True)
+        page = '' if remarks else f'{out / "comparison.html"}, '
+        console.print(f'\nall beside one another: {page}{out / "comparison.csv"}',
+                      highlight=False, soft_wrap=True)
     if failed:
         raise VprError(f'{len(failed)} of {len(pairs)} evaluations failed: ' + '; '.join(
             f'{name} ({why})' for name, why in failed.items()))

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vpr_ros.errors import VprError
+
 _INSTALL = 'pip install plotly'
 
 
@@ -16,6 +18,8 @@ def no_page(folder: Path) -> Iterator[str]:
         write_page(folder)
     except ImportError as error:
         yield f'no report.html was written, all else was: {error}; {_INSTALL}'
+    except VprError as error:
+        yield f'no report.html was written, all else was: {error}'
 
 
 def no_comparison(folders: Sequence[Path], page: Path) -> Iterator[str]:
@@ -25,3 +29,5 @@ def no_comparison(folders: Sequence[Path], page: Path) -> Iterator[str]:
         write_comparison(folders, page)
     except ImportError as error:
         yield f'no {page.name} was written, all else was: {error}; {_INSTALL}'
+    except VprError as error:   # too few, or too many to be seen on one page
+        yield f'no {page.name} was written, all else was: {error}'
