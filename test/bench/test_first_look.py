@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip('torch', reason='the benchmark imports published weights')
 
-from bench.first_look import diagonal_mean, patch_normalized, recalls  # noqa: E402
-from vpr_ros.datasets.layout import LayoutOptions  # noqa: E402
-from vpr_ros.datasets.layouts import LAYOUTS  # noqa: E402
+from bench.first_look import diagonal_mean, patch_normalized, recalls
+from vpr_ros.datasets.layout import LayoutOptions
+from vpr_ros.datasets.layouts import LAYOUTS
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3, 5]), st.integers(0, 9))

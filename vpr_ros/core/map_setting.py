@@ -143,9 +143,9 @@ class EncodedMap:
             scores = queries @ block.T
             among = np.arange(start, start + len(block))[None].repeat(len(queries), axis=0)
             if len(block) > count:
-                near = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+                near = np.argpartition(scores, -count, axis=1)[:, -count:]
                 least = np.take_along_axis(scores, near, axis=1).min(axis=1, keepdims=True)
-                ties = (scores == least).sum(axis=1) > 1
+                ties = np.count_nonzero(scores >= least, axis=1) > count
                 near[ties] = np.argsort(-scores[ties], axis=1, kind='stable')[:, :count]
                 scores = np.take_along_axis(scores, near, axis=1)
                 among = near + start
