@@ -10,6 +10,7 @@ accelerating very deep neural networks, ICCV 2017, and Luo, Wu, Lin, ThiNet, ICC
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,10 @@ def refit(network: Network, before: Network, groups: Sequence[Group], kept: Mapp
     weights are not; depthwise ones stay as they are. Shifts go to a layer's bias or to the mean
     of the batch norm behind it.
     """
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = copy.deepcopy(before).to(  # type: ignore[call-overload]
+        memory_format=torch.channels_last)   # several times faster on processors
     axes = kept_rows(groups, kept)
     norms = _norm_behind(network)
     for name, layer in network.named_modules():
