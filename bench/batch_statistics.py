@@ -36,25 +36,25 @@ def unfolded(network: Network, batches: Sequence[Tensor]) -> Network:
     """
     same = copy.deepcopy(network).eval()
     norms = norms_of(same)
-    sums = {norm: [torch.zeros(norm.num_features, dtype=torch.float64) for _ in range(2)]
-            for norm in norms}
+    sums = {norm: torch.zeros(2, norm.num_features, dtype=torch.float64) for norm in norms}
     count = dict.fromkeys(norms, 0)
 
     def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(norm, nn.BatchNorm2d)
-        x = inputs[0].double()
-        sums[norm][0] += x.sum((0, 2, 3))
-        sums[norm][1] += x.square().sum((0, 2, 3))
-        count[norm] += x.shape[0] * x.shape[2] * x.shape[3]
+        x = inputs[0]
+        variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+        numbers = x.numel() // x.shape[1]
+        sums[norm] += numbers * torch.stack([mean.double(),
+                                             variance.double() + mean.double().square()])
+        count[norm] += numbers
 
     hooks = [norm.register_forward_pre_hook(look) for norm in norms]
     with torch.no_grad():
         for batch in batches:
             same(batch)
         for norm in norms:
-            total, squared = sums[norm]
-            mean = total / count[norm]
-            variance = (squared / count[norm] - mean.square()).clamp(min=0.0)
+            mean, squared = sums[norm] / count[norm]
+            variance = (squared - mean.square()).clamp(min=0.0)
             old_mean, old_variance = norm.running_mean, norm.running_var
             assert old_mean is not None
             assert old_variance is not None

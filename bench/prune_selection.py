@@ -55,7 +55,10 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Row:
-    """Recall@1 of one arm on one set, all its queries having a positive."""
+    """Recall@1 of one arm on one set, over its queries that have a positive.
+
+    `at_1`: map and query by the same network; `across_at_1`: the map by the dense one.
+    """
 
     model: str
     norms: str
@@ -65,6 +68,7 @@ class Row:
     pair: str
     queries: int
     at_1: float
+    across_at_1: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +110,13 @@ def mobilenet(shared: Path, batches: Sequence[Tensor]) -> Network:
 MODELS = {'default': default_model, 'mobilenet': mobilenet}
 
 
-def sets(data: Path) -> Iterator[Asked]:
+def sets(data: Path, frames: int) -> Iterator[Asked]:
     """Yield the sets of the table; only half of the corridor was ever trained on, by `default`."""
-    nordland = sequences.nordland_64x32(data)
-    first = range(NORDLAND_FRAMES)
-    for pair in (sequences.stromovka_summer_winter(data), sequences.webcam_seasons(data),
-                 restricted(nordland, first, first), sequences.corridor(data)):
+    pairs = [sequences.stromovka_summer_winter(data), sequences.webcam_seasons(data),
+             sequences.corridor(data)]
+    if frames:
+        pairs.append(restricted(sequences.nordland_64x32(data), range(frames), range(frames)))
+    for pair in pairs:
         yield Asked(pair, seen(pair.mapping.images), seen(pair.query.images))
 
 
@@ -120,28 +125,32 @@ def seen(images: Sequence[Image]) -> NDArray[np.float32]:
     return np.concatenate([preprocess([images[i]], INPUT) for i in range(len(images))])
 
 
-def measure(name: str, dense: Network, sparsity: float, asked: Sequence[Asked],
-            batches: Sequence[Tensor]) -> Iterator[Row]:
-    """Yield the rows of one network at one sparsity."""
+def measure(name: str, dense: Network, sparsity: float, anew: Sequence[Tensor],
+            asked: Sequence[Asked], parents: dict[str, Tensor]) -> Iterator[Row]:
+    """Yield the rows of one network at one sparsity; `anew`: measure its norms on these.
+
+    `parents` gets the dense network's descriptors of each set's places.
+    """
     groups = groups_of(dense)
     scores = scores_of(dense, groups, 'l2')
     left = channels_left(groups, scores, Plan(sparsity))
-    pruned = cut(dense, groups, {group: strongest(scores[group], count)
-                                 for group, count in left.items()})
-    for norms, network in (('as they are', pruned),
-                           ('measured anew', measured_anew(pruned, batches[::2]))):
-        heads = {'correct': network, 'as published': with_published_inputs(network, dense),
-                 'unsorted': with_published_inputs(network, dense, sort=False)}
-        for each in asked:
-            places, queries = (maps_of(network, images)
-                               for images in (each.places, each.queries))
-            for arm in ARMS:
-                head = heads[arm].aggregator
-                with torch.no_grad():
-                    similarity = (head(queries) @ head(places).T).numpy()
-                yield Row(name, norms, sparsity, places.shape[1], arm, each.pair.name,
-                          sum(map(bool, each.positives)),
-                          recall_at(similarity, each.positives, 1))
+    network = cut(dense, groups, {group: strongest(scores[group], count)
+                                  for group, count in left.items()})
+    if anew:
+        network = measured_anew(network, anew)
+    heads = {'correct': network, 'as published': with_published_inputs(network, dense),
+             'unsorted': with_published_inputs(network, dense, sort=False)}
+    for each in asked:
+        places, queries = (maps_of(network, images) for images in (each.places, each.queries))
+        for arm in ARMS:
+            with torch.no_grad():
+                known, said = (heads[arm].aggregator(maps) for maps in (places, queries))
+            parent = parents.setdefault(each.pair.name, known)
+            at_1, across = (recall_at((said @ against.T).numpy(), each.positives, 1)
+                            for against in (known, parent))
+            yield Row(name, 'measured anew' if anew else 'as they are', sparsity,
+                      places.shape[1], arm, each.pair.name, sum(map(bool, each.positives)), at_1,
+                      across)
 
 
 def maps_of(network: Network, images: NDArray[np.float32]) -> Tensor:
@@ -154,28 +163,25 @@ def maps_of(network: Network, images: NDArray[np.float32]) -> Tensor:
 
 
 def table(rows: Sequence[Row], title: str, pairs: Sequence[str]) -> Table:
-    """Return one table: correct / as published / chosen by norm but unsorted, in percent."""
+    """Return one table, in percent, three arms to a cell."""
     out = Table(title=title)
-    out.add_column('sparsity', justify='right')
-    out.add_column('head inputs', justify='right')
-    for pair in pairs:
-        out.add_column(pair, justify='right')
-    out.add_column('all queries', justify='right')
+    for column in ('sparsity', 'head inputs', *pairs, 'all queries', "all, on the parent's map"):
+        out.add_column(column, justify='right')
     for sparsity in dict.fromkeys(row.sparsity for row in rows):
         here = [row for row in rows if row.sparsity == sparsity]
-        cells = []
-        for pair in pairs:
-            by_arm = {row.arm: row.at_1 for row in here if row.pair == pair}
-            cells.append(' / '.join(f'{100 * by_arm[arm]:.0f}' for arm in ARMS))
-        cells.append(' / '.join(f'{100 * pooled(here, arm):.1f}' for arm in ARMS))
+        cells = [' / '.join(f'{100 * row.at_1:.0f}' for row in here if row.pair == pair)
+                 for pair in pairs]
+        for across in (False, True):
+            cells.append(' / '.join(f'{100 * pooled(here, arm, across):.1f}' for arm in ARMS))
         out.add_row(f'{sparsity:.2f}', str(here[0].head_inputs), *cells)
     return out
 
 
-def pooled(rows: Sequence[Row], arm: str) -> float:
-    """Return recall@1 over the queries of all sets."""
+def pooled(rows: Sequence[Row], arm: str, across: bool) -> float:
+    """Return recall@1 over the queries of all sets; `across`: in the map of the parent."""
     own = [row for row in rows if row.arm == arm]
-    return sum(row.at_1 * row.queries for row in own) / sum(row.queries for row in own)
+    return (sum((row.across_at_1 if across else row.at_1) * row.queries for row in own)
+            / sum(row.queries for row in own))
 
 
 def main() -> None:
@@ -184,6 +190,8 @@ def main() -> None:
     parser.add_argument('--shared', type=Path, default=Path('../shared'))
     parser.add_argument('--model', nargs='+', choices=list(MODELS), default=list(MODELS))
     parser.add_argument('--sparsity', type=float, nargs='+', default=list(SPARSITIES))
+    parser.add_argument('--nordland', type=int, default=NORDLAND_FRAMES, metavar='FRAMES',
+                        help='of the railway, from its start; 0 leaves it out')
     parser.add_argument('--csv', type=Path, help='write every number here')
     flags = parser.parse_args()
     torch.set_num_threads(1)
@@ -192,35 +200,36 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(training))
     batches = [torch.from_numpy(training[order[i:i + 2 * BATCH]]) for i in
                range(0, len(order), 2 * BATCH)]
-    asked = list(sets(flags.shared / 'data'))
+    asked = list(sets(flags.shared / 'data', flags.nordland))
     pairs = [each.pair.name for each in asked]
     found: list[Row] = []
     for name in flags.model:
         dense = MODELS[name](flags.shared, batches)
-        rows: list[Row] = []
-        for sparsity in (0.0, *flags.sparsity):
-            rows += measure(name, dense, sparsity, asked, batches)
-            if flags.csv:
-                write([*found, *rows], flags.csv)
-        found += rows
-        for norms in dict.fromkeys(row.norms for row in rows):
-            shown = [row for row in rows if row.norms == norms]
-            console.print(table(shown, f'{name}, norms {norms}', pairs))
-            console.print(verdict(shown), style='bold')
+        parents: dict[str, Tensor] = {}
+        for norms, anew in (('as they are', ()), ('measured anew', batches[::2])):
+            rows: list[Row] = []
+            for sparsity in (0.0, *flags.sparsity):
+                rows += measure(name, dense, sparsity, anew, asked, parents)
+                if flags.csv:
+                    write([*found, *rows], flags.csv)
+            found += rows
+            console.print(table(rows, f'{name}, norms {norms}', pairs))
+            console.print(verdict(rows, False), verdict(rows, True), style='bold', sep='\n')
     console.print('recall@1 in percent, correct / as published / as published but unsorted, no '
                   'fine-tuning, exact search; ' + '; '.join(
                       f'{each.pair.name}: {each.pair.protocol}' for each in asked), style='dim')
 
 
-def verdict(rows: Sequence[Row]) -> str:
+def verdict(rows: Sequence[Row], across: bool) -> str:
     """Return where the correct arm is not above the published one."""
     missed = []
     for sparsity in sorted({row.sparsity for row in rows if row.sparsity > 0.0}):
         here = [row for row in rows if row.sparsity == sparsity]
-        if pooled(here, 'correct') <= pooled(here, 'as published'):
+        if pooled(here, 'correct', across) <= pooled(here, 'as published', across):
             missed.append(f'{sparsity:.2f}')
-    return ('correct is higher at every sparsity, over all queries' if not missed
-            else f'correct is NOT higher at {", ".join(missed)}')
+    where = "on the parent's map" if across else 'on its own map'
+    return (f'{where}: correct is higher at every sparsity, over all queries' if not missed
+            else f'{where}: correct is NOT higher at {", ".join(missed)}')
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
