@@ -240,7 +240,8 @@ class _Run:
 
     def write(self, state: State) -> None:
         """Write the tables, and only then that the step is done."""
-        write_points(state.points, {**self.settings, 'goal': asdict(self.goal)}, self.out)
+        goal = {**asdict(self.goal), 'map_precision': self.goal.map_precision.value}
+        write_points(state.points, {**self.settings, 'goal': goal}, self.out)
         save(self.out / STATE, state, self.digest)
 
     def _card_of(self, network: Network, step: str, notes: dict[str, Any]) -> ModelCard:
