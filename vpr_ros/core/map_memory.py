@@ -45,8 +45,8 @@ def map_bytes(places: int, dim: int, precision: Precision) -> int:
 
     Counted are the descriptors, once, and what `Contrast` keeps: at most 512 directions (r, dim)
     in float32, and for each place r whitened numbers at float32, or else the scale of its row and
-    its length. Not counted is what no network changes, about 0.4 kB a place: poses, the belief, and
-    a tree to find neighbors with; thumbnails and local features stay on disk.
+    its length. Not counted is what no network changes, some 0.4 kB a place: poses, the belief,
+    and a tree to find neighbors with; thumbnails and local features stay on disk.
     Raises MapError below one place or dimension.
     """
     rank = min(RANK, dim, places)
