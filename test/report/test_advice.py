@@ -7,7 +7,8 @@ import pytest
 from vpr_ros.report.advice import advise
 from vpr_ros.report.frame_table import REASONS
 
-SETTINGS = {'map': 'my depot.map', 'bags': ['run 2'], 'odom': '/odom', 'calibrated': True}
+SETTINGS = {'map': 'my depot.map', 'bags': ['run 2'], 'odom': '/odom',
+            'image': '/front/image_raw/compressed', 'calibrated': True}
 MANY = 200
 
 
@@ -19,7 +20,8 @@ def good(table):
 def test_a_good_run_goes_to_the_robot(good):
     [one] = advise({'recall_at_1': 0.9}, SETTINGS, good)
     assert one.level == 'good'
-    assert one.command == "ros2 launch vpr_ros relocalize.launch.py map:='my depot.map'"
+    assert one.command == ("ros2 launch vpr_ros relocalize.launch.py map:='my depot.map' "
+                           'image:=/front/image_raw odom:=/odom')
 
 
 def test_wrong_poses_without_calibration_call_for_it(table):

@@ -157,3 +157,16 @@ def test_a_comparison_is_drawn(browser, make, tmp_path):
         assert browser.js(f"!!document.querySelector('#plot-{name} .main-svg')"), name
     assert browser.js('document.documentElement.scrollWidth') <= 1000
     assert is_at_home(browser), browser.complaints
+
+
+def test_paper_is_white_and_as_wide_as_it_is(browser, page):
+    browser.open(page, dark=True)
+    width = "document.querySelector('#plot-time .main-svg').clientWidth"
+    before = browser.js(width)
+    browser.js("dispatchEvent(new Event('beforeprint'))")
+    browser.until(f'{width} <= 720')
+    assert browser.js("color('--ink')") == '#000'
+    browser.js("dispatchEvent(new Event('afterprint'))")
+    browser.until(f'{width} === {before}')
+    assert browser.js("color('--ink')") != '#000'
+    assert is_at_home(browser), browser.complaints

@@ -35,7 +35,7 @@ def test_off_the_map_is_told_apart():
 
 def test_what_was_compared():
     said = compared({'bags': ['a/run1', 'b/run2.mcap'], 'map': '/data/depot.map', 'model': 'net',
-                     'engine': 'onnxruntime'})
+                     'engine': 'onnxruntime: onnxruntime 11 ms, torch 30 ms'})
     assert said == 'run1 + run2.mcap on the map depot.map, seen by net (onnxruntime)'
 
 

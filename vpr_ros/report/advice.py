@@ -39,9 +39,8 @@ def advise(report: Mapping[str, Any], settings: Mapping[str, Any], frames: Frame
     given = [*_wrong(settings, frames), *_silent(report, settings, frames),
              *_map(report, frames), *_speed(report, frames), *_measurement(report, frames)]
     if not any(one.level == 'danger' for one in given) and accepted:
-        launch = f'ros2 launch vpr_ros relocalize.launch.py map:={_path(settings, "map", "MAP")}'
         given.append(Advice('good', 'Nothing wrong was found that stands in the way of the robot. '
-                            'To run it:', launch))
+                            'To run it:', _launch(settings)))
     return given
 
 
@@ -50,6 +49,13 @@ def _calibrate(settings: Mapping[str, Any], precision: str = '') -> str:
     runs = ' '.join(shlex.quote(bag) for bag in bags) or 'BAGS'
     odom = f' --odom {shlex.quote(str(settings["odom"]))}' if settings.get('odom') else ''
     return f'vpr calibrate {_path(settings, "map", "MAP")} --query {runs}{odom}{precision}'
+
+
+def _launch(settings: Mapping[str, Any]) -> str:
+    image = str(settings.get('image') or 'IMAGE_TOPIC').removesuffix('/compressed')
+    odom = f' odom:={shlex.quote(str(settings["odom"]))}' if settings.get('odom') else ''
+    return (f'ros2 launch vpr_ros relocalize.launch.py map:={_path(settings, "map", "MAP")} '
+            f'image:={shlex.quote(image)}{odom}')
 
 
 def _path(settings: Mapping[str, Any], key: str, otherwise: str) -> str:

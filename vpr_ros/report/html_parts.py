@@ -84,8 +84,7 @@ def numbers_table(report: Mapping[str, Any]) -> str:
 
 
 def protocol_list(protocol: str) -> str:
-    """Return how a report was counted, a line for each of its clauses; nothing if it is not said.
-    """
+    """Return how a report was counted, a line a clause; nothing where that is not said."""
     clauses = ''.join(f'<li>{escape(clause)}</li>' for clause in protocol.split('; ') if clause)
     return (f'<details class="protocol"><summary>Protocol: how all this was counted</summary>'
             f'<ul>{clauses}</ul></details>') if clauses else ''

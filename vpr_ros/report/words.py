@@ -63,7 +63,7 @@ def compared(settings: Mapping[str, Any]) -> str:
     if settings.get('model'):
         text += f', seen by {settings["model"]}'
     if settings.get('engine'):
-        text += f' ({settings["engine"]})'
+        text += f' ({str(settings["engine"]).partition(":")[0]})'
     return text
 
 

@@ -59,6 +59,7 @@ const color = name => getComputedStyle(document.documentElement).getPropertyValu
 const Plots = {
   all: new Map(),
   drawn: {},
+  printing: false,
 
   add(id, build) {
     const place = document.getElementById(id);
@@ -76,7 +77,8 @@ const Plots = {
 
   draw(id) {
     const place = document.getElementById(id), {traces, layout} = this.all.get(id)();
-    return Plotly.react(place, traces, this.dressed(layout), {
+    const size = this.printing ? {width: place.clientWidth, height: place.clientHeight} : {autosize: true};
+    return Plotly.react(place, traces, this.dressed({...size, ...layout}), {
       responsive: true, displaylogo: false, doubleClickDelay: 400,
       displayModeBar: place.matches('.tall, .time'),  // the small ones would be covered by it
       modeBarButtons: [['toImage'], ['zoom2d', 'pan2d', 'zoomIn2d', 'zoomOut2d', 'resetScale2d']],
@@ -124,6 +126,16 @@ function thinned(rows, limit, score = null) {
     kept.push(best);
   }
   return kept;
+}
+
+// On paper everything is dark on white, and as wide as the paper.
+for (const [event, on] of [['beforeprint', true], ['afterprint', false]]) {
+  addEventListener(event, () => {
+    document.documentElement.classList.toggle('printing', on);
+    Plots.printing = on;
+    Plots.redraw();
+    if (!on) dispatchEvent(new Event('resize'));
+  });
 }
 
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => Plots.redraw());
