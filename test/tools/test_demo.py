@@ -66,11 +66,16 @@ def test_node_and_process_agree_on_every_frame(short_pair, monkeypatch, tmp_path
 def test_everything_promised_is_written(short_pair, monkeypatch, tmp_path):
     out = tmp_path / 'demo'
     report, lines, said = run(short_pair, monkeypatch, out, False)
-    for name in ('demo.png', 'report.json', 'outcomes.jsonl', 'building.map', 'mapping_run',
-                 'query_run'):
+    for name in ('report.html', 'demo.png', 'report.json', 'outcomes.jsonl', 'building.map',
+                 'mapping_run', 'query_run'):
         assert str(out / name) in said
         assert (out / name).exists()
     assert (out / 'demo.png').stat().st_size > 50_000
+    page = (out / 'report.html').read_text()
+    assert 'evaluation of <b>demo</b>' in page
+    assert 'on the map building.map' in page
+    assert str(out / 'building.map') in page
+    assert 'There are no pictures of places' not in page
     assert json.loads((out / 'report.json').read_text())['frames'] == len(lines) == report.frames
     with pytest.raises(VprError, match='exists already'):
         run(short_pair, monkeypatch, out, False)

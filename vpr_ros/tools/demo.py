@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-import json
 from pathlib import Path
 
 import cv2
@@ -16,21 +15,26 @@ from vpr_ros.bags.recording import Recording
 from vpr_ros.core.folder import new_folder
 from vpr_ros.core.localizer import LocalizerConfig
 from vpr_ros.core.place_map import PlaceMap
-from vpr_ros.core.scoring import JudgedFrame, Report, score, Tolerance
-from vpr_ros.core.types import Image
+from vpr_ros.core.scoring import JudgedFrame, Report, Tolerance
+from vpr_ros.core.types import Describer, Image
 from vpr_ros.datasets.world import building_pair
 from vpr_ros.errors import VprError
 from vpr_ros.nets.model_folder import load_describer
+from vpr_ros.report.page import write_page
 from vpr_ros.report.picture import color_of, draw, Pair, summary
 from vpr_ros.tools.build_map import MapSource, write_map
-from vpr_ros.tools.evaluate_bags import evaluate
-from vpr_ros.tools.evaluation_folder import outcome_record
+from vpr_ros.tools.evaluate_bags import evaluate, Looking
+from vpr_ros.tools.evaluate_node import evaluate_through_node
+from vpr_ros.tools.evaluation import Evaluation
+from vpr_ros.tools.evaluation_folder import fill_folder
 from vpr_ros.tools.print_evaluation import print_report
-from vpr_ros.tools.query_run import QueryRun, QuerySource
+from vpr_ros.tools.query_run import QuerySource
 from vpr_ros.tools.run_bag import COMPRESSED, ODOM, POSE, write_run
-from vpr_ros.tools.through_node import judged_frames, NodeSettings, play_through_node
+from vpr_ros.tools.through_node import NodeSettings
+from vpr_ros.tools.write_evaluation import settings_of
 
 _PAIRS = 7
+_SOURCE = QuerySource(odom=ODOM)
 
 
 def run_demo(out: Path, seed: int, model: Path | None, force: bool, console: Console) -> Report:
@@ -39,18 +43,18 @@ def run_demo(out: Path, seed: int, model: Path | None, force: bool, console: Con
     Everything is written into the folder `out`, which appears only when all of it is done.
     """
     with new_folder(out, force, VprError) as folder:
-        report = _demo(folder, seed, model, console)
+        report = _demo(folder, out, seed, model, console)
     console.print()
     print_report(report, console)
     console.print(f'\n[bold]{summary(report)}[/]\n', highlight=False)
-    for what, name in (('picture', 'demo.png'), ('report', 'report.json'),
-                       ('each frame', 'outcomes.jsonl'), ('map', 'building.map'),
-                       ('bags', 'mapping_run'), ('', 'query_run')):
+    for what, name in (('page', 'report.html'), ('picture', 'demo.png'),
+                       ('numbers', 'report.json'), ('each frame', 'outcomes.jsonl'),
+                       ('map', 'building.map'), ('bags', 'mapping_run'), ('', 'query_run')):
         console.print(f'{what:>10}  {out / name}', highlight=False, soft_wrap=True)
     return report
 
 
-def _demo(folder: Path, seed: int, model: Path | None, console: Console) -> Report:
+def _demo(folder: Path, out: Path, seed: int, model: Path | None, console: Console) -> Report:
     pair = building_pair(seed)
     for name, run in (('mapping_run', pair.mapping), ('query_run', pair.query)):
         console.print(f'recording {name}: {len(run.images)} images on {COMPRESSED}')
@@ -61,35 +65,37 @@ def _demo(folder: Path, seed: int, model: Path | None, console: Console) -> Repo
     write_map([folder / 'mapping_run'], map_folder, MapSource(COMPRESSED, POSE), describer,
               salvage=False, force=False)
     place_map = PlaceMap.load(map_folder)
-    query = folder / 'query_run'
     tolerance = Tolerance(pair.tolerance_m, pair.tolerance_deg)
-    if find_spec('rclpy') is not None:
-        console.print('playing query_run through the relocalizer node, a process of its own')
-        frames, settings = _through_node(query, map_folder, model, place_map)
-        report = score(frames, place_map.poses, tolerance, through=str(settings))
-    else:
+    evaluation, through = _evaluated(folder / 'query_run', map_folder, place_map, describer,
+                                     model, tolerance, console)
+    settings = settings_of([], map_folder, place_map, describer, LocalizerConfig(),
+                           _SOURCE.filled(place_map), tolerance, evaluation, describer.choice,
+                           through=through)
+    # The folder gets its name only when it is whole.
+    fill_folder(folder, evaluation, place_map, {**settings, 'bags': [str(out / 'query_run')],
+                                                'map': str(out / 'building.map')})
+    write_page(folder, map_folder, out.resolve().name)
+    pairs = _pairs(folder / 'query_run', list(evaluation.frames), place_map, tolerance)
+    draw(folder / 'demo.png', place_map.poses, evaluation.frames, evaluation.report, tolerance,
+         pairs, f'Relocalized by camera: {describer.card.name}')
+    return evaluation.report
+
+
+def _evaluated(query: Path, map_folder: Path, place_map: PlaceMap, describer: Describer,
+               model: Path | None, tolerance: Tolerance, console: Console
+               ) -> tuple[Evaluation, str]:
+    """Return what the real node says of the run, or without ROS the localizer, and which."""
+    with Recording([query]) as recording:
+        if find_spec('rclpy') is not None:
+            console.print('playing query_run through the relocalizer node, a process of its own')
+            node = NodeSettings(model=model)
+            return evaluate_through_node(
+                recording, place_map, map_folder, describer.card, LocalizerConfig(), _SOURCE,
+                tolerance, node, thumbnails=True), str(node)
         console.print('rclpy cannot be imported: the same localizer runs in this process instead '
                       'of the node', style='yellow')
-        with Recording([query]) as recording:
-            evaluation = evaluate(recording, place_map, describer, LocalizerConfig(),
-                                  QuerySource(odom=ODOM), tolerance)
-        frames, report = list(evaluation.frames), evaluation.report
-    (folder / 'report.json').write_text(report.to_json())
-    with (folder / 'outcomes.jsonl').open('w') as lines:
-        lines.writelines(json.dumps(outcome_record(frame)) + '\n' for frame in frames)
-    pairs = _pairs(query, frames, place_map, tolerance)
-    draw(folder / 'demo.png', place_map.poses, frames, report, tolerance, pairs,
-         f'Relocalized by camera: {describer.card.name}')
-    return report
-
-
-def _through_node(query: Path, map_folder: Path, model: Path | None, place_map: PlaceMap
-                  ) -> tuple[list[JudgedFrame], NodeSettings]:
-    """Play the bag through the real node; return what it published, with the truth, and how."""
-    settings = NodeSettings(model=model)
-    with Recording([query]) as recording:
-        run = QueryRun.opened(recording, place_map, QuerySource(odom=ODOM))
-        return judged_frames(run, play_through_node(run, map_folder, settings)), settings
+        return evaluate(recording, place_map, describer, LocalizerConfig(), _SOURCE, tolerance,
+                        Looking(thumbnails=True)), 'in process'
 
 
 def _pairs(query: Path, frames: list[JudgedFrame], place_map: PlaceMap, tolerance: Tolerance
