@@ -45,7 +45,8 @@ def export_again(parent: Path, out: Path, images: Sequence[Image], *,
         pre = replace(pre, height_px=size[0], width_px=size[1])
         refuse_other_map(network, card, size)
         weights = weights_of(network, json.dumps({'parent': card.digest, 'size': size}))
-        card = replace(card, preprocessing=pre, parent=card.digest,
+        # What it was taught, it was taught in its own size.
+        card = replace(card, preprocessing=pre, parent=card.digest, queries_maps_of=(),
                        digest=weights_digest(weights), notes={
                            'made_by': 'vpr export', 'parent_notes': dict(card.notes),
                            'size': f'{size[0]}x{size[1]}, not the size of the parent: what it '
