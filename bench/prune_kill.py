@@ -13,6 +13,7 @@ from dataclasses import replace
 import json
 from pathlib import Path
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -84,32 +85,39 @@ def table(out: Path) -> list[Any]:
              read_card(out / point.folder).digest if point.folder else '') for point in points]
 
 
-def kill_and_go_on(run: Sequence[str], out: Path, kills: int, seconds: float, seed: int) -> int:
-    """Start the run and kill it, `kills` times, then let it end; return how many kills came."""
-    rng, landed = random.Random(seed), 0
-    for number in range(kills):
-        when, moment = WHEN[number % len(WHEN)], rng.uniform(0.0, seconds)
-        wanted = rng.randrange(4)   # of the files or folders of that kind
-        process = subprocess.Popen(run, stdout=subprocess.DEVNULL)
-        start, seen, there = time.monotonic(), 0, False
-        while process.poll() is None:
-            if when == WHEN[0]:
-                due = time.monotonic() - start >= moment
-            else:
-                parts = out.glob('.state.pt.part' if when == WHEN[1] else '.step_*')
-                is_there = any(True for _ in parts)
-                seen, there = seen + (is_there and not there), is_there
-                due = is_there and seen > wanted
-            if due:
-                process.kill()
-                landed += 1
-                break
-            time.sleep(0.0005)
-        process.wait()
-        print(f'{when}, after {time.monotonic() - start:.1f} s: '
-              f'{"killed" if process.returncode < 0 else "it was done"}', flush=True)
-    subprocess.run(run, check=True)
-    return landed
+def killed(run: Sequence[str], out: Path, when: str, seconds: float, rng: random.Random) -> bool:
+    """Start the run and kill it; return whether that came before its end."""
+    moment, wanted = rng.uniform(0.0, seconds), rng.randrange(1, 4)
+    state, before, changes = out / 'state.pt', 0, 0
+    process = subprocess.Popen(run, stdout=subprocess.DEVNULL)
+    start = time.monotonic()
+    while process.poll() is None:
+        if when == WHEN[0]:
+            due = time.monotonic() - start >= moment
+        elif when == WHEN[1]:
+            now = state.stat().st_mtime_ns if state.exists() else 0
+            changes, before = changes + (now != before), now
+            is_saving = (out / '.state.pt.part').exists()
+            due = changes > wanted or (changes == wanted and is_saving)
+        else:
+            due = any(True for _ in out.glob('.step_*'))
+        if due:
+            process.kill()
+            break
+        time.sleep(0.0005)
+    is_killed = process.wait() < 0
+    print(f'{when}, after {time.monotonic() - start:.1f} s: '
+          f'{"killed" if is_killed else "it was done"}', flush=True)
+    return is_killed
+
+
+def ends_alike(run: Sequence[str], out: Path, wanted: Sequence[Any]) -> bool:
+    """Let a run end; return whether it came to what is `wanted`, and left nothing lying about."""
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    left = [path.name for path in out.iterdir() if path.name.startswith('.')]
+    found = table(out)
+    print(f'{len(found)} points, equal: {found == wanted}, left over: {left}', flush=True)
+    return found == wanted and not left
 
 
 def main() -> None:
@@ -129,16 +137,22 @@ def main() -> None:
     if not parent.exists():
         write_parent(parent)
     call = [sys.executable, __file__, '--work', str(work), '--knobs', json.dumps(flags.knobs)]
-    whole, killed = work / 'whole', work / 'killed'
+    whole, out, rng = work / 'whole', work / 'killed', random.Random(flags.seed)
+    run = [*call, '--once', str(out)]
     start = time.monotonic()
     subprocess.run([*call, '--once', str(whole)], check=True)
-    seconds = time.monotonic() - start
-    landed = kill_and_go_on([*call, '--once', str(killed)], killed, flags.kills, seconds,
-                            flags.seed)
-    wanted, found = table(whole), table(killed)
-    left = [path.name for path in killed.iterdir() if path.name.startswith('.')]
-    print(f'{landed} kills, {len(found)} points, equal: {wanted == found}, left over: {left}')
-    sys.exit(0 if wanted == found and not left else 1)
+    seconds, wanted = time.monotonic() - start, table(whole)
+    landed, tries, are_alike = 0, 0, True
+    while landed < flags.kills:
+        if killed(run, out, WHEN[tries % len(WHEN)], 0.7 * seconds, rng):
+            landed += 1
+        else:   # it came to its end: begin anew
+            are_alike &= ends_alike(run, out, wanted)
+            shutil.rmtree(out)
+        tries += 1
+    are_alike &= ends_alike(run, out, wanted)
+    print(f'{landed} kills in {tries} tries, all ends equal: {are_alike}')
+    sys.exit(0 if are_alike else 1)
 
 
 if __name__ == '__main__':
