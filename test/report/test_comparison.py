@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from vpr_ros.errors import VprError
-from vpr_ros.report.comparison import write_comparison
+from vpr_ros.report.comparison import _LINES, write_comparison
 from vpr_ros.report.comparison_table import marks_of
 
 
@@ -52,7 +52,16 @@ def test_runs_of_one_name_are_told_apart(folders, tmp_path):
     assert 'careful (2)' in text
 
 
-@pytest.mark.parametrize('count', [1, 9])
-def test_too_few_or_many_are_refused(folders, tmp_path, count):
+@pytest.mark.parametrize('count', [0, 25])
+def test_none_or_too_many_are_refused(folders, tmp_path, count):
     with pytest.raises(VprError, match=f'^{count} evaluations cannot be compared'):
         write_comparison([folders[0]] * count, tmp_path / 'x.html')
+
+
+def test_every_line_is_another():
+    assert len(set(_LINES)) == len(_LINES) == 24
+
+
+def test_one_that_is_left_is_shown_alone(folders, tmp_path):
+    text = write_comparison(folders[:1], tmp_path / 'x.html').read_text()
+    assert '<th scope="col">careful</th>' in text

@@ -23,14 +23,15 @@ from vpr_ros.report.page import write_text
 from vpr_ros.report.verdicts import LOOKS, Verdict, verdicts
 from vpr_ros.report.words import compared, count, headline, share
 
-MOST_RUNS = 8
 _SCRIPTS = ('common.js', 'compare.js')
 _SECTIONS = {'numbers': 'Numbers', 'curves': 'Curves', 'time': 'Over time',
              'agreement': 'Agreement'}
-# Okabe and Ito's; each run has a dash of its own besides.
-_LINES = (('#0072b2', 'solid'), ('#d55e00', 'dash'), ('#009e73', 'dot'), ('#cc79a7', 'dashdot'),
-          ('#e69f00', 'longdash'), ('#56b4e9', 'longdashdot'), ('#8d99a3', 'solid'),
-          ('#9a6324', 'dash'))
+# Okabe and Ito's, and two more; a run has a dash besides, and no two runs have both alike.
+_COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8d99a3', '#9a6324')
+_DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot')
+_LINES = tuple((_COLORS[run % len(_COLORS)],
+                _DASHES[(run % len(_COLORS) + run // len(_COLORS)) % len(_DASHES)])
+               for run in range(24))
 _CSS_DASH = {'solid': 'solid', 'dash': 'dashed', 'dot': 'dotted'}
 _SLICES = 400
 # Of a slice of time the gravest verdict is shown, least first.
@@ -41,11 +42,11 @@ _STAGES = ('decode', 'describe', 'search', 'judge')
 def write_comparison(folders: Sequence[Path], out: Path) -> Path:
     """Write the page that compares evaluations, and return its path.
 
-    Raises VprError when a folder is no evaluation or damaged, or there are not two to eight.
+    Raises VprError when a folder is no evaluation or damaged, or there are none or too many.
     """
-    if not 2 <= len(folders) <= MOST_RUNS:
-        raise VprError(f'{len(folders)} evaluations cannot be compared on one page; give two to '
-                       f'{MOST_RUNS}')
+    if not 1 <= len(folders) <= len(_LINES):
+        raise VprError(f'{len(folders)} evaluations cannot be compared on one page; give up to '
+                       f'{len(_LINES)}')
     return write_text(out, comparison_text([EvaluationFolder.read(path) for path in folders]))
 
 
