@@ -16,7 +16,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scoring_scale import timed, made_up
+from scoring_scale import made_up, timed
 
 from vpr_ros.core.card import ModelCard, Preprocessing
 from vpr_ros.core.frame_scores import score_frames
