@@ -88,7 +88,7 @@ class Trial:
     def total_ms(self, network: Network, target: Target) -> float:
         """Return the milliseconds of description and search, on the engine that will do it."""
         with TemporaryDirectory() as scratch:
-            folder = self._written(network, Path(scratch))
+            folder = self.write(network, Path(scratch) / 'trial')
             speed = speed_of(folder, self.parent, target.map_places, target.engine)
         return speed.describe_ms + speed.match_ms
 
@@ -108,7 +108,7 @@ class Trial:
             smaller = cut(self.network, [group], {
                 group.name: strongest(scores[group.name], kept)})
             with TemporaryDirectory() as scratch:
-                folder = self._written(smaller, Path(scratch))
+                folder = self.write(smaller, Path(scratch) / 'trial')
                 speed = speed_of(folder, self.parent, target.map_places, target.engine)
             saved[group.name] = max(speed.parent_describe_ms - speed.describe_ms, 0.0)
             say(f'{number + 1}/{len(inner)}  half of {group.name} saves '
@@ -120,9 +120,9 @@ class Trial:
         return card_of(network, name, card.backbone, card.cut, card.aggregator,
                        card.aggregator_args, card.preprocessing, card.licence)
 
-    def _written(self, network: Network, scratch: Path) -> Path:
-        folder = scratch / 'model'
-        write_model(folder, network, self._card(network, 'trial'))
+    def write(self, network: Network, folder: Path) -> Path:
+        """Write a network that was cut as a model folder."""
+        write_model(folder, network, self._card(network, folder.name))
         return folder
 
 
