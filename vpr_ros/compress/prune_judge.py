@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from time import process_time
 
@@ -12,9 +13,10 @@ import torch
 
 from vpr_ros.compress.distill_eval import recall_at
 from vpr_ros.compress.prune_points import Recalled, Speed
-from vpr_ros.compress.quantize_judge import FEWEST_QUERIES
+from vpr_ros.compress.quantize_judge import FEWEST_QUERIES, Seen
 from vpr_ros.core.card import ModelCard
 from vpr_ros.core.place_index import PlaceIndex
+from vpr_ros.core.precision import Precision, stored
 from vpr_ros.core.types import Descriptors, Image
 from vpr_ros.datasets.run import RunPair
 from vpr_ros.errors import DatasetError
@@ -50,6 +52,11 @@ class Judge:
                                    'give a run that goes where the map goes')
 
     @property
+    def pairs(self) -> Sequence[RunPair]:
+        """Return the sets; the first one chooses."""
+        return self._pairs
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the sets."""
         return tuple(pair.name for pair in self._pairs)
@@ -61,11 +68,18 @@ class Judge:
 
     def recalls(self, network: Network, card: ModelCard) -> tuple[Recalled, ...]:
         """Return what a network recalls of each set, by exact search."""
+        return self.recalled(self.seen(partial(described, network, card)))
+
+    def seen(self, describe: Callable[[Sequence[Image]], Descriptors]) -> Iterator[Seen]:
+        """Yield the sets, one after the other, as something describes them."""
+        return (Seen(describe(pair.mapping.images), describe(pair.query.images))
+                for pair in self._pairs)
+
+    def recalled(self, seen: Iterable[Seen]) -> tuple[Recalled, ...]:
+        """Return what is recalled of each set, by exact search among the descriptors given."""
         found = []
-        for i, pair in enumerate(self._pairs):
-            queries = described(network, card, pair.query.images)
-            places = described(network, card, pair.mapping.images)
-            positives = self._positives[i]
+        for i, (one, pair) in enumerate(zip(seen, self._pairs, strict=True)):
+            queries, places, positives = one.queries, one.places, self._positives[i]
             at_1, at_5 = (recall_at(queries @ places.T, positives, n) for n in (1, 5))
             parents = self._parents_maps[i] if self._parents_maps else places
             crossed = (recall_at(queries @ parents.T, positives, 1)
@@ -101,7 +115,7 @@ def speed_of(folder: Path, parent: Path, places: int, engine: str = 'auto',
     # of the input's size: what resizing costs is the camera's affair, and equal for both
     picture = np.random.default_rng(0).integers(0, 255, (size.height_px, size.width_px, 3),
                                                 np.uint8)
-    searches = [_search(card.dim, places) for card in cards]
+    searches = [search_among(places, card.dim) for card in cards]
     parent_ms, child_ms, parent_match_ms, child_match_ms = medians_ms(
         [lambda: first.describe([picture]), lambda: second.describe([picture]), *searches])
     return Speed(f'{first.engine} {first.precision}', child_ms, parent_ms, child_match_ms,
@@ -120,9 +134,11 @@ def medians_ms(tasks: Sequence[Callable[[], object]], rounds: int = _ROUNDS) -> 
     return [float(np.median(times)) for times in spent]
 
 
-def _search(dim: int, places: int) -> Callable[[], object]:
+def search_among(places: int, dim: int, precision: Precision = Precision.FLOAT32
+                 ) -> Callable[[], object]:
+    """Return a task to time: one query against a map of random places."""
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((places, dim), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    index, query = PlaceIndex(rows), rows[0]
+    index, query = PlaceIndex(stored(rows, precision)), rows[0].copy()
     return lambda: index.search(query, _MATCHES)

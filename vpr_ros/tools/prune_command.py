@@ -55,6 +55,8 @@ def prune(model: Path, /, *, out: Path,
           seed: Annotated[int | None, Parameter(group=_HOW)] = None,
           threads: Annotated[int | None, Parameter(group=_HOW)] = None,
           device: Annotated[Literal['auto', 'cpu', 'cuda'], Parameter(group=_HOW)] = 'auto',
+          controls: Annotated[bool, Parameter(group=_JUDGE)] = True,
+          int8_control: Annotated[Switch, Parameter(group=_JUDGE)] = False,
           force: Switch = False) -> None:
     """Make a model smaller and faster: delete channels step by step, and learn after each.
 
@@ -125,6 +127,11 @@ def prune(model: Path, /, *, out: Path,
         Processors that learn (default 1); another one makes the next pictures.
     device
         auto: a GPU where there is one.
+    controls
+        Measure as well what the dense network recalls with a smaller map, without training: fewer
+        numbers (PCA, truncation), fewer bits (float16, int8, product quantization).
+    int8_control
+        And what the dense network recalls in int8; takes minutes.
     force
         Start again, whatever is in --out.
     """
@@ -148,6 +155,7 @@ def prune(model: Path, /, *, out: Path,
     console = Console()
     done = prune_model(model, out, source, Judges(tuple(validate or ()), tuple(test or ())), knobs,
                        target, max_drop_points=max_recall_drop, device=device, force=force,
+                       controls=controls, int8_control=int8_control,
                        say=lambda text: console.print(text, highlight=False, soft_wrap=True))
     console.print(pruned_table(done.points))
     for line in pruned_lines(done, out):

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from vpr_ros.compress.finetune_ranks import ranks
+from vpr_ros.compress.prune_choice import choice
 from vpr_ros.compress.prune_config import RunConfig
+from vpr_ros.compress.prune_controls import Control, controls_of
+from vpr_ros.compress.prune_int8_control import int8_controls
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_points import Point
 from vpr_ros.compress.prune_run import Goal, prune_and_learn
@@ -29,17 +32,22 @@ class Judges:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What came out: the points, and which of them to take, with the reason."""
+    """What came out: the points, which of them to take, with the reason, and the controls."""
 
     points: tuple[Point, ...]
     chosen: Point
     why: str
+    controls: tuple[Control, ...] = ()
 
 
 def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, config: RunConfig,
                 target: Target, *, max_drop_points: float | None = None, device: str = 'auto',
-                force: bool = False, say: Say = print) -> Pruned:
+                force: bool = False, controls: bool = True, int8_control: bool = False,
+                say: Say = print) -> Pruned:
     """Prune a model folder until a target is met, and say which step to take.
+
+    `controls`: what the dense network with a smaller map recalls is measured as well, and with
+    `int8_control` what it recalls in int8.
 
     Raises VprError for what cannot be read, learned or met; finished steps stay whole.
     """
@@ -60,28 +68,14 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
             parent, lessons, judge, config,
             Goal(max_drop_points, target.map_places, target.map_precision, target.engine),
             out, ranks=place, force=force, saved_ms=trial.saved_ms, say=speak)
-    chosen, why = choice(points, target, max_drop_points)
-    return Pruned(tuple(points), chosen, why)
-
-
-def choice(points: Sequence[Point], target: Target, max_drop_points: float | None
-           ) -> tuple[Point, str]:
-    """Return the step to take: the smallest that recalls enough, by the choosing sets alone.
-
-    Without a limit, the last one, which is what was asked for.
-    """
-    dense, last = points[0], points[-1]
-    if max_drop_points is None:
-        return last, 'as pruned as was asked for'
-    fit = [point for point in points if 100.0 * (dense.chosen_by() - point.chosen_by())
-           <= max_drop_points + 1e-9]
-    chosen = max(fit, key=lambda point: point.sparsity)
-    if chosen is last or chosen.sparsity >= last.sparsity:
-        return chosen, f'the smallest whose recall@1 fell by {max_drop_points:g} points or less'
-    wanted = ' and the target is not met' if target.asks else ''
-    return chosen, (f'recall@1 of the next step fell by more than {max_drop_points:g} points'
-                    f'{wanted}: learn longer (epochs, last_epochs), give more images, or prune '
-                    'less')
+        many, kept = target.map_places, target.map_precision
+        int8 = partial(int8_controls, parent, lessons, judge, points[0], many, kept, speak)
+        beside = place.by_first(partial(
+            controls_of, parent, lessons, judge, points, many, kept, out,
+            more=int8 if int8_control else None, device=place.device,
+            say=speak)) if controls or int8_control else []
+    chosen, why = choice(points, max_drop_points, target.asks)
+    return Pruned(tuple(points), chosen, why, tuple(beside))
 
 
 def _silent(text: str) -> None:
