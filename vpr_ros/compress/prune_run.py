@@ -13,7 +13,6 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
 
 from vpr_ros.compress.finetune import gradients_of, learn, Teaching
@@ -22,8 +21,9 @@ from vpr_ros.compress.finetune_ranks import ALONE, Ranks
 from vpr_ros.compress.finetune_state import fingerprint, remove_parts, resume, save, STATE, State
 from vpr_ros.compress.prune import cut, freeze
 from vpr_ros.compress.prune_config import RunConfig
+from vpr_ros.compress.prune_descriptor import numbers_left, variances
 from vpr_ros.compress.prune_graph import groups_of
-from vpr_ros.compress.prune_groups import Group, Mask, Part
+from vpr_ros.compress.prune_groups import Group, Part
 from vpr_ros.compress.prune_judge import Judge, speed_of
 from vpr_ros.compress.prune_points import Point, POINTS, write_points
 from vpr_ros.compress.prune_refit import refit
@@ -131,30 +131,18 @@ def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Tea
     if config.prune.criterion == 'taylor':
         gradients = gradients_of(teaching, replace(state, network=copy.deepcopy(network)))
     scores = scores_of(network, present, config.prune.criterion, gradients, config.learn.seed)
+    pictures = teaching.pictures(config.prune.refit) if config.prune.refit else None
+    if pictures is not None and config.prune.criterion != 'random':
+        scores |= variances(network, present, pictures)
     plan = config.prune.plan(config.prune.sparsity_at(state.step))
     left = channels_left(groups, scores, plan, state.saved_ms)
     masks = {group.name: strongest(scores[group.name], left[group.name]) for group in present}
     smaller = cut(network, present, masks)
-    if config.prune.refit:
-        refit(smaller, network, present, masks, teaching.pictures(config.prune.refit),
-              config.learn.seed)
+    if pictures is not None:
+        refit(smaller, network, present, masks, pictures, config.learn.seed)
     return replace(state, network=smaller,
                    average=None if state.average is None else copy.deepcopy(smaller),
-                   kept=state.kept[_dimensions(present, masks, len(state.kept))], loss=None)
-
-
-def _dimensions(groups: Sequence[Group], masks: dict[str, Mask], dim: int) -> NDArray[np.intp]:
-    """Return which of the descriptor's numbers stay; it is ordered channel by channel.
-
-    Of two groups that make it, the first varies slowest (channels before rows); but the channels
-    of the map vary fastest where clusters make it with them (NetVLAD).
-    """
-    makers = sorted((group for group in groups if group.part is Part.DESCRIPTOR),
-                    key=lambda group: group.name.startswith('backbone.'))
-    kept = np.ones(1, dtype=bool)
-    for group in makers:
-        kept = np.kron(kept, masks[group.name]).astype(bool)
-    return np.flatnonzero(np.repeat(kept, dim // len(kept)))
+                   kept=state.kept[numbers_left(present, masks, len(state.kept))], loss=None)
 
 
 def _shrinks(groups: Sequence[Group], config: RunConfig) -> bool:
