@@ -29,7 +29,7 @@ _SECTIONS = {'numbers': 'Numbers', 'curves': 'Curves', 'time': 'Over time',
 # Okabe and Ito's, and two more; a run has a dash besides, and no two runs have both alike.
 _COLORS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8d99a3', '#9a6324')
 _DASHES = ('solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot')
-_LINES = tuple((_COLORS[run % len(_COLORS)],
+LINES = tuple((_COLORS[run % len(_COLORS)],
                 _DASHES[(run % len(_COLORS) + run // len(_COLORS)) % len(_DASHES)])
                for run in range(24))
 _CSS_DASH = {'solid': 'solid', 'dash': 'dashed', 'dot': 'dotted'}
@@ -44,9 +44,9 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
 
     Raises VprError when a folder is no evaluation or damaged, or there are none or too many.
     """
-    if not 1 <= len(folders) <= len(_LINES):
+    if not 1 <= len(folders) <= len(LINES):
         raise VprError(f'{len(folders)} evaluations cannot be compared on one page; give up to '
-                       f'{len(_LINES)}')
+                       f'{len(LINES)}')
     return write_text(out, comparison_text([EvaluationFolder.read(path) for path in folders]))
 
 
@@ -62,7 +62,7 @@ def comparison_text(runs: Sequence[EvaluationFolder]) -> str:
         table=comparison_table([run.report for run in runs], names),
         agreement=_agreement(runs, names))
     data = {'runs': [_run(run, name, line) for run, name, line
-                     in zip(runs, names, _LINES, strict=False)],
+                     in zip(runs, names, LINES, strict=False)],
             'verdicts': [{'name': LOOKS[kind].name, 'color': LOOKS[kind].color}
                          for kind in _GRAVITY],
             'tolerance_m': runs[0].tolerance[0]}
@@ -94,7 +94,7 @@ def _legend(runs: Sequence[EvaluationFolder], names: Sequence[str]) -> str:
         f'<li><span class="swatch" style="--mark:{color};--dash:{_CSS_DASH.get(dash, "double")}">'
         f'</span><b>{escape(name)}</b> {escape(headline(run.report))}'
         f'<br><small>{escape(compared(run.settings))}</small></li>'
-        for run, name, (color, dash) in zip(runs, names, _LINES, strict=False))
+        for run, name, (color, dash) in zip(runs, names, LINES, strict=False))
     return f'<ul class="runs">{rows}</ul>'
 
 

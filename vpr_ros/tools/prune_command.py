@@ -24,7 +24,7 @@ def add_prune_command(app: App) -> None:
     app.command(prune)
 
 
-def prune(model: Path, /, *, out: Path,
+def prune(model: Path | None = None, /, *, out: Path,
           images: Annotated[Several | None, Parameter(group=_LEARN)] = None,
           image: Annotated[str, Parameter(group=_LEARN)] = '',
           places: Annotated[list[str] | None, _EACH, Parameter(group=_LEARN)] = None,
@@ -69,7 +69,8 @@ def prune(model: Path, /, *, out: Path,
     Parameters
     ----------
     model
-        Folder of the dense model; it is not changed.
+        Folder of the dense model, which is not changed; left out: the network that ships with this
+        package.
     out
         Folder for step_01, step_02, ..., points.json, points.csv and report.html.
     images
@@ -139,9 +140,11 @@ def prune(model: Path, /, *, out: Path,
     from vpr_ros.compress.prune_config import RunConfig
     from vpr_ros.compress.prune_trial import Target
     from vpr_ros.core.precision import Precision
+    from vpr_ros.nets.model_folder import default_model_folder
     from vpr_ros.tools.lesson_source import LessonSource
     from vpr_ros.tools.print_pruned import pruned_lines, pruned_table
     from vpr_ros.tools.prune_model import Judges, prune_model
+    from vpr_ros.tools.report_command import write_pruning_report
     knobs = RunConfig.read(config, **given(
         sparsity=sparsity, gamma=gamma, steps=steps, schedule=schedule, criterion=criterion,
         allocation=allocation, epochs=epochs, last_epochs=last_epochs, seed=seed, threads=threads))
@@ -153,10 +156,13 @@ def prune(model: Path, /, *, out: Path,
     source = LessonSource(tuple(images or ()), image, truth, query, tuple(places or ()), world,
                           knobs.learn.seed)
     console = Console()
-    done = prune_model(model, out, source, Judges(tuple(validate or ()), tuple(test or ())), knobs,
-                       target, max_drop_points=max_recall_drop, device=device, force=force,
+    judges = Judges(tuple(validate or ()), tuple(test or ()))
+    done = prune_model(model or default_model_folder(), out, source, judges, knobs, target,
+                       max_drop_points=max_recall_drop, device=device, force=force,
                        controls=controls, int8_control=int8_control,
                        say=lambda text: console.print(text, highlight=False, soft_wrap=True))
+    if not done.by_first:
+        return
     console.print(pruned_table(done.points))
-    for line in pruned_lines(done, out):
+    for line in (*pruned_lines(done, out), f'page: {write_pruning_report([out])}'):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

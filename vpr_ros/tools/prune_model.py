@@ -32,12 +32,16 @@ class Judges:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What came out: the points, which of them to take, with the reason, and the controls."""
+    """What came out: the points, which of them to take, with the reason, and the controls.
+
+    `by_first`: this is the first process of `torchrun`, or the only one.
+    """
 
     points: tuple[Point, ...]
     chosen: Point
     why: str
     controls: tuple[Control, ...] = ()
+    by_first: bool = True
 
 
 def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, config: RunConfig,
@@ -75,7 +79,7 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
             more=int8 if int8_control else None, device=place.device,
             say=speak)) if controls or int8_control else []
     chosen, why = choice(points, max_drop_points, target.asks)
-    return Pruned(tuple(points), chosen, why, tuple(beside))
+    return Pruned(tuple(points), chosen, why, tuple(beside), place.is_first)
 
 
 def _silent(text: str) -> None:

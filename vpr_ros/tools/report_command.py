@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `vpr report`: pages of evaluations that are there already."""
+"""The command `vpr report`: pages of evaluations and pruning runs that are there already."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from vpr_ros.errors import VprError
 from vpr_ros.tools.flags import Switch
 
 Evaluations = Annotated[list[Path], Parameter(
-    help='Folders that vpr evaluate has written: one for its page, several to compare them.',
-    negative=())]
+    help='Folders that vpr evaluate or vpr prune has written: one for its page, several to '
+         'compare them.', negative=())]
 _COMPARISON = Path('comparison.html')
+_OF_PRUNING = 'points.json'
 
 
 def add_report_command(app: App) -> None:
@@ -26,10 +27,11 @@ def add_report_command(app: App) -> None:
 
 def report(evaluations: Evaluations, *, map: Path | None = None, out: Path | None = None,
            force: Switch = False) -> None:
-    """Make the page of an evaluation anew, or one page that compares several.
+    """Make the page of an evaluation or a pruning run anew, or one page that compares several.
 
     The page is a single file: open it in a browser, send it to a colleague, keep it with the
-    recording. Nothing is evaluated again.
+    recording. Nothing is evaluated again. Of pruning runs, those that differ by their seed alone
+    are shown as a mean with its spread.
 
     Parameters
     ----------
@@ -53,6 +55,14 @@ def make_page(evaluations: list[Path], map_path: Path | None, out: Path | None, 
     """
     from vpr_ros.report.comparison import write_comparison
     from vpr_ros.report.page import write_page
+    pruned = [folder for folder in evaluations if (folder / _OF_PRUNING).is_file()]
+    if pruned:
+        if len(pruned) < len(evaluations):
+            raise VprError(f'{pruned[0]} is a pruning run and others are not; give evaluations or '
+                           'pruning runs')
+        if map_path is not None:
+            raise VprError('--map is for one evaluation, not for pruning runs')
+        return [f'page written: {write_pruning_report(pruned, out, force)}']
     if len(evaluations) > 1:
         if map_path is not None:
             raise VprError('--map is for one evaluation: a comparison shows no pictures')
@@ -62,3 +72,24 @@ def make_page(evaluations: list[Path], map_path: Path | None, out: Path | None, 
     if out is not None:
         refuse_existing(out, force, VprError)
     return [f'page written: {write_page(evaluations[0], map_path, out=out)}']
+
+
+def write_pruning_report(folders: list[Path], out: Path | None = None, force: bool = False
+                         ) -> Path:
+    """Write the page of pruning runs; left out, where that of evaluations would be.
+
+    Raises VprError when a folder holds no run, or `out` exists and `force` is not given.
+    """
+    from vpr_ros.compress.prune_choice import choice
+    from vpr_ros.compress.prune_points import read_points
+    from vpr_ros.report.pruning_page import write_pruning_page
+    from vpr_ros.report.pruning_run import PruningRun
+    page = out or (_COMPARISON if len(folders) > 1 else None)
+    if page is not None:
+        refuse_existing(page, force, VprError)
+    runs = []
+    for folder in folders:
+        points, settings = read_points(folder)
+        chosen, why = choice(points, settings.get('goal', {}).get('max_drop_points'))
+        runs.append(PruningRun.read(folder, chosen.step, why))
+    return write_pruning_page(runs, page)
