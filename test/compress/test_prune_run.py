@@ -20,6 +20,7 @@ from vpr_ros.compress import prune_run  # noqa: E402
 from vpr_ros.compress.finetune_data import Labelled, Pictures  # noqa: E402
 from vpr_ros.compress.finetune_state import STATE  # noqa: E402
 from vpr_ros.compress.prune_config import RunConfig  # noqa: E402
+from vpr_ros.compress.prune_descriptor import numbers_left  # noqa: E402
 from vpr_ros.compress.prune_graph import groups_of  # noqa: E402
 from vpr_ros.compress.prune_groups import Part  # noqa: E402
 from vpr_ros.compress.prune_judge import Judge  # noqa: E402
@@ -337,7 +338,7 @@ def test_a_smaller_descriptor_is_of_the_dimensions_that_are_said_to_be_kept(head
             network.aggregator.channel_proj.bias.data.zero_()
             dense = network(x)
         child = prune_run.cut(network, groups, masks)(x)
-    kept = prune_run._dimensions(groups, masks, dense.shape[1])
+    kept = numbers_left(groups, masks, dense.shape[1])
     assert child.shape[1] == len(kept) < dense.shape[1]
     wanted = dense[:, torch.from_numpy(kept)]
     if head == 'netvlad':
