@@ -126,8 +126,8 @@ def test_time_is_told_as_if_the_computer_had_been_as_busy_all_along(run):
 def test_seeds_are_taken_together_and_others_named_by_what_differs(many):
     series = series_of(many)
     assert [(one.name, len(one.runs)) for one in series] == [
-        ('gamma 0.0, criterion l2', 3), ('gamma 1.0, criterion l2', 1),
-        ('gamma 0.0, criterion random', 1)]
+        ('gamma 0, criterion l2', 3), ('gamma 1, criterion l2', 1),
+        ('gamma 0, criterion random', 1)]
     step = pruning_data(series)['series'][0]['steps'][1]
     assert step['seeds'] == 3
     assert (step['low'][0], step['recall'][0], step['high'][0]) == pytest.approx(
@@ -233,5 +233,5 @@ def test_several_runs_are_drawn_with_bands(browser, many, tmp_path):
     assert drawn(browser, 'gamma')
     fills = browser.js("document.getElementById('plot-memory').data.filter(one => one.fill)"
                        '.map(one => one.name)')
-    assert fills == ['gamma 0.0, criterion l2']
+    assert fills == ['gamma 0, criterion l2']
     assert browser.complaints == []

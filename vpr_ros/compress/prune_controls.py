@@ -159,11 +159,12 @@ class DenseNetwork:
         dense = self.dense.speed
         if dense is None or form.parts:
             return None
-        search, axes = search_among(self.places, form.dim, form.precision), self.principal.axes
-        query = self.fitted[0]
+        search = search_among(self.places, form.dim, form.precision)
         both = [search_among(self.places, self.dense.dim), search]
         if form.kind == PCA:
-            both[1] = partial(_both, search, partial(np.matmul, query, axes[:, :form.dim]))
+            axes = np.ascontiguousarray(self.principal.axes[:, :form.dim])
+            # Not by BLAS: the time of its threads would count, which mostly wait.
+            both[1] = partial(_both, search, partial(np.einsum, 'i,ij->j', self.fitted[0], axes))
         of_dense_ms, ms = medians_ms(both, _ROUNDS)
         return replace(dense, describe_ms=dense.parent_describe_ms,
                        match_ms=dense.parent_match_ms * ms / of_dense_ms)
@@ -214,7 +215,7 @@ def controls_of(parent: Path, lessons: Lessons, judge: Judge, points: Sequence[P
         controls.append(dense.control(form, seen, judge))
         say(f'control {number + 1}/{len(forms)}  {_line(controls[-1])}')
     controls += more() if more is not None else []
-    write_controls(controls, {**what, 'fitted_on': f'{count} views of {lessons.what}'}, out)
+    write_controls(controls, {**what, 'fitted_on': f'{count} pictures ({lessons.what})'}, out)
     return controls
 
 

@@ -167,8 +167,12 @@ def _knobs(run: PruningRun) -> dict[str, Any]:
 
 def _name(run: PruningRun, knobs: Mapping[str, Any], differ: Sequence[str]) -> str:
     told = [run.name if key == 'parent' else str(knobs.get(key)) if key == 'learns_from'
-            else f'{key.replace("_", " ")} {knobs.get(key)}' for key in differ]
+            else f'{key.replace("_", " ")} {_plain(knobs.get(key))}' for key in differ]
     return ', '.join(told) if 0 < len(told) <= 3 else run.name
+
+
+def _plain(value: Any) -> str:
+    return f'{value:g}' if isinstance(value, float) else str(value)
 
 
 def _read(path: Path) -> Any:

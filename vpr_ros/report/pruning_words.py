@@ -101,7 +101,7 @@ def _sure(run: PruningRun) -> Iterator[Advice]:
     sure = 100.0 * _SURE * (max(p * (1.0 - p), 0.25 / queries) / queries) ** 0.5
     yield Advice('hint', f'{count(queries)} queries choose: one of them is '
                  f'{number(100.0 / queries)} points of recall, and ± {rough(sure)} points are '
-                 'within chance. Smaller differences in the figures mean nothing.')
+                 'within chance. Smaller differences in the figures mean little.')
 
 
 def _tested(run: PruningRun) -> Iterator[Advice]:

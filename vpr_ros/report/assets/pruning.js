@@ -64,7 +64,7 @@ function over(key) {
   const soft = {color: color('--soft'), width: 1.2}, across = {type: 'line', xref: 'paper', x0: 0, x1: 1};
   const shapes = [{...across, y0: best, y1: best, line: {...soft, dash: 'dash'}}, {...across, y0: best - .01, y1: best - .01, line: {...soft, dash: 'dot', width: .8}}];
   const note = {font: {size: 11, color: color('--soft')}, showarrow: false};
-  const annotations = [{...note, xref: 'paper', x: 1, xanchor: 'right', y: best, yanchor: 'bottom', text: 'dense; dotted: one point less'}];
+  const annotations = [{...note, xref: 'paper', x: 0, xanchor: 'left', y: best, yanchor: 'bottom', text: 'dense; dotted: one point less'}];
   if (PUBLISHED[key] && at) {
     const x = at * PUBLISHED[key];
     shapes.push({type: 'line', x0: x, x1: x, yref: 'paper', y0: 0, y1: 1, line: {...soft, dash: 'dot'}});
@@ -73,9 +73,10 @@ function over(key) {
   return {traces, layout: {shapes, annotations, xaxis: titled(cost.title, {rangemode: 'tozero'}), yaxis: titled('recall@1', {tickformat: '.0%'})}};
 }
 
-// Of each gamma the runs that differ by nothing else first; so all are shown, named by gamma.
+// All runs, named by their gamma where it tells them apart.
 function gammas() {
-  const traces = data.series.flatMap(one => ofSeries({...one, name: `gamma ${one.gamma}` + (data.series.filter(other => other.gamma === one.gamma).length > 1 ? `, ${one.name}` : '')}, COSTS.parameters));
+  const alone = one => data.series.filter(other => other.gamma === one.gamma).length === 1;
+  const traces = data.series.flatMap(one => ofSeries({...one, name: alone(one) ? `gamma ${one.gamma}` : one.name}, COSTS.parameters));
   return {traces, layout: {xaxis: titled('weights (M)', {rangemode: 'tozero'}), yaxis: titled('recall@1', {tickformat: '.0%'})}};
 }
 
