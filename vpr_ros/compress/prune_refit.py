@@ -35,7 +35,7 @@ def refit(network: Network, before: Network, groups: Sequence[Group], kept: Mapp
     `groups` are of the network before the cut and `kept` what stayed; `pictures` (P, 3, H, W) are
     preprocessed. Convolutions and linears that mix channels are refitted, those with frozen
     weights are not; depthwise ones stay as they are. Shifts go to a layer's bias or to the mean
-    of the batch norm behind it.
+    of the batch norm behind it, unless that is frozen.
     """
     pictures = pictures.contiguous(memory_format=torch.channels_last)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -132,7 +132,7 @@ def _solve(layer: Any, norm: nn.BatchNorm2d | None, given: Tensor, wanted: Tenso
         if layer.bias is not None:
             layer.weight.copy_(new.view_as(layer.weight))
             layer.bias.copy_(shift)
-        elif norm is not None and norm.running_mean is not None:
+        elif norm is not None and norm.running_mean is not None and norm.weight.requires_grad:
             layer.weight.copy_(new.view_as(layer.weight))
             norm.running_mean -= shift
         else:

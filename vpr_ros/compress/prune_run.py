@@ -48,7 +48,8 @@ class Goal:
 
     `max_drop_points`: once recall@1 of the choosing sets has fallen by more, no further step is
     made. `map_places` descriptors in `map_precision` make the map; `measure_speed`: how fast
-    each step is beside the parent, on `engine`.
+    each step is beside the parent, on `engine`. `asked`: the latency_ms and memory_bytes that the
+    sparsity was chosen for.
     """
 
     max_drop_points: float | None = None
@@ -56,6 +57,7 @@ class Goal:
     map_precision: Precision = Precision.FLOAT32
     engine: str = 'auto'
     measure_speed: bool = True
+    asked: tuple[float | None, float | None] = (None, None)
 
 
 def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunConfig, goal: Goal,

@@ -45,6 +45,11 @@ class Target:
     engine: str = 'auto'
 
     @property
+    def asked(self) -> tuple[float | None, float | None]:
+        """The two limits."""
+        return self.latency_ms, self.memory_bytes
+
+    @property
     def asks(self) -> bool:
         """Whether there is anything to be met."""
         return self.latency_ms is not None or self.memory_bytes is not None

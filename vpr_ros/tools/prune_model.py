@@ -10,11 +10,11 @@ from pathlib import Path
 
 from vpr_ros.compress.finetune_ranks import ranks
 from vpr_ros.compress.prune_choice import choice
-from vpr_ros.compress.prune_config import RunConfig
+from vpr_ros.compress.prune_config import PruneConfig, RunConfig
 from vpr_ros.compress.prune_controls import Control, controls_of
 from vpr_ros.compress.prune_int8_control import int8_controls
 from vpr_ros.compress.prune_judge import Judge
-from vpr_ros.compress.prune_points import Point
+from vpr_ros.compress.prune_points import Point, POINTS, read_points
 from vpr_ros.compress.prune_run import Goal, prune_and_learn
 from vpr_ros.compress.prune_trial import sparsity_for, Target, Trial
 from vpr_ros.tools.lesson_source import judging_pairs, LessonSource
@@ -57,10 +57,8 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
     """
     with ranks(device) as place:
         speak: Say = say if place.is_first else _silent
-        trial = Trial.of(parent, config.prune)
-        if config.prune.allocation == 'latency':
-            trial = replace(trial, saved_ms=place.by_first(partial(trial.prices, target, speak)))
-        sparsity = place.by_first(partial(sparsity_for, trial, target, speak))
+        sparsity, saved_ms = place.by_first(partial(
+            _measured, parent, out, config.prune, target, force, speak))
         if sparsity != config.prune.sparsity:
             speak(f'pruning {sparsity:.0%} of the channels')
             config = replace(config, prune=replace(config.prune, sparsity=sparsity))
@@ -70,8 +68,8 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
         judge = Judge([*chosen_by, *judging_pairs(judges.test)], len(chosen_by))
         points = prune_and_learn(
             parent, lessons, judge, config,
-            Goal(max_drop_points, target.map_places, target.map_precision, target.engine),
-            out, ranks=place, force=force, saved_ms=trial.saved_ms, say=speak)
+            Goal(max_drop_points, target.map_places, target.map_precision, target.engine,
+                 asked=target.asked), out, ranks=place, force=force, saved_ms=saved_ms, say=speak)
         many, kept = target.map_places, target.map_precision
         int8 = partial(int8_controls, parent, lessons, judge, points[0], many, kept, speak)
         beside = place.by_first(partial(
@@ -80,6 +78,23 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
             say=speak)) if controls or int8_control else []
     chosen, why = choice(points, max_drop_points, target.asks)
     return Pruned(tuple(points), chosen, why, tuple(beside), place.is_first)
+
+
+def _measured(parent: Path, out: Path, config: PruneConfig, target: Target, force: bool, say: Say
+              ) -> tuple[float, dict[str, float] | None]:
+    """Return the sparsity that meets a target, and what each group costs where that counts.
+
+    A run that is gone on with keeps what it measured first: times differ from call to call.
+    """
+    if (out / POINTS).is_file() and not force:
+        settings = read_points(out)[1]
+        if settings['goal']['asked'] == list(target.asked):
+            known = settings['prune']['sparsity'] if target.asks else config.sparsity
+            return known, None
+    trial = Trial.of(parent, config)
+    if config.allocation == 'latency':
+        trial = replace(trial, saved_ms=trial.prices(target, say))
+    return sparsity_for(trial, target, say), trial.saved_ms
 
 
 def _silent(text: str) -> None:
