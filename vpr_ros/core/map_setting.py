@@ -65,6 +65,16 @@ class MapSetting:
             raise VprError(f'{text!r} is no setting of a map; give fp32, fp16 or int8, and after '
                            'it pca:256 or truncate:256 for fewer dimensions') from error
 
+    def refuse_beyond(self, places: int, dim: int) -> None:
+        """Raise VprError when this asks for more than `places` descriptors of `dim` have."""
+        if self.dims is None:
+            return
+        if self.dims > dim:
+            raise VprError(f'{self.dims} dimensions cannot be kept of {dim}')
+        if self.reduction is Reduction.PCA and self.dims > places - 1:
+            raise VprError(f'a PCA of {places} places has at most {places - 1} dimensions, not '
+                           f'{self.dims}; use truncate, fewer dimensions or a larger map')
+
 
 class EncodedMap:
     """Descriptors (N, dim) of unit length, kept as a setting says.
@@ -76,9 +86,8 @@ class EncodedMap:
         """Take descriptors; raises VprError when the setting asks for more than they have."""
         self._mean: NDArray[np.float32] | None = None
         self._axes: NDArray[np.float32] | None = None
+        setting.refuse_beyond(*places.shape)
         self._dims = places.shape[1] if setting.dims is None else setting.dims
-        if self._dims > places.shape[1]:
-            raise VprError(f'{self._dims} dimensions cannot be kept of {places.shape[1]}')
         if setting.dims is not None and setting.reduction is Reduction.PCA:
             self._mean, self._axes = _principal(places, setting.dims)
         reduced = self.reduce(places)
@@ -167,9 +176,6 @@ class EncodedMap:
 def _principal(places: Descriptors, dims: int
                ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the mean (dim,) and the first axes (dims, dim) of the places."""
-    if dims > min(len(places) - 1, places.shape[1]):
-        raise VprError(f'a PCA of {len(places)} places has at most {len(places) - 1} dimensions, '
-                       f'not {dims}; use truncate, fewer dimensions or a larger map')
     mean = places.mean(axis=0, dtype=np.float64)
     centered = places - mean.astype(np.float32)
     if len(places) >= places.shape[1]:

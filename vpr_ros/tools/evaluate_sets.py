@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import csv
 from dataclasses import asdict, dataclass
 import io
+from itertools import product
 import json
 from pathlib import Path
 from time import perf_counter
@@ -75,6 +76,11 @@ def evaluate_sets(pairs: Sequence[RunPair], describers: Sequence[Describer],
     """
     if not (pairs and describers and settings):
         raise VprError('an evaluation needs at least one set, one model and one map setting')
+    for pair, describer, setting in product(pairs, describers, settings):
+        try:   # before hours of describing
+            setting.refuse_beyond(len(pair.mapping.images), describer.card.dim)
+        except VprError as error:
+            raise VprError(f'{pair.name}, {describer.card.name}, {setting}: {error}') from error
     results = []
     for pair in pairs:
         positives = pair.metric_positives() if pair.positives is None else pair.positives
