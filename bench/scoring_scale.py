@@ -60,6 +60,7 @@ def made_up(queries: int, places: int, matches: int, seed: int
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
+    """Print what a block took, and the most memory so far."""
     started = perf_counter()
     yield
     print(f'{what:<34} {perf_counter() - started:7.2f} s, peak {_peak_mib():6.0f} MiB')

@@ -29,8 +29,9 @@ from vpr_ros.tools.set_descriptions import describe_images, Described
 PROTOCOL = ('recall@N: share of queries with a positive among the N most similar map images, '
             'exact search by inner product, one picture at a time; "recall" over the queries '
             'that have a positive, "of all" over all queries; interval: 95 % by stretches of '
-            'consecutive queries; PR area and recall at 100 % precision: best match of '
-            'each query, ranked by its similarity; ms: describing alone, in batches of 16, without reading the file')
+            'consecutive queries; PR area and recall at 100 % precision: best match of each '
+            'query, ranked by its similarity; ms: describing alone, in batches of 16, without '
+            'reading the file')
 _MB = 1e6
 _TABLE_WIDTH = 150
 
