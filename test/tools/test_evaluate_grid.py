@@ -175,7 +175,7 @@ def test_when_only_one_is_left_the_failures_are_still_named(grid, tmp_path):
     with pytest.raises(VprError, match='1 of 2 evaluations failed: a-confirm3'):
         grid()
     assert (tmp_path / 'out/comparison.csv').is_file()
-    assert not (tmp_path / 'out/comparison.html').exists()
+    assert (tmp_path / 'out/comparison.html').is_file()
 
 
 def test_one_of_each_is_the_folder_itself(drive, halves, model, of_model, toy_engine, tmp_path):
