@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from vpr_ros.compress import prune_controls  # noqa: E402
+from vpr_ros.compress import prune_controls, prune_int8_control  # noqa: E402
 from vpr_ros.compress.finetune_data import Pictures  # noqa: E402
 from vpr_ros.compress.prune_controls import (  # noqa: E402
     controls_of,
@@ -235,3 +235,33 @@ def test_further_controls_stand_beside(parent, pictures, few, tmp_path):
 def test_no_table_of_controls(tmp_path):
     with pytest.raises(ModelError, match=r'controls\.json is no table of controls'):
         read_controls(tmp_path)
+
+
+def test_the_dense_network_in_int8(pictures, tmp_path, monkeypatch):
+    class Network:
+        """Gives the mean colors, and in int8 nearly the same."""
+
+        def describe(self, images):
+            return unit(np.float32([np.mean(image, axis=(0, 1)) for image in images]))
+
+    def make(parent, images, pair, out, **how):
+        assert how['form'] == 'onnxruntime'
+        out.mkdir()
+        (out / 'model.int8.onnx').write_bytes(bytes(321))
+
+    class Card:
+        preprocessing = Preprocessing(32, 32)
+    for name, stand_in in (('quantize', make), ('load_describer', lambda *_: Network()),
+                           ('read_card', lambda _: Card)):
+        monkeypatch.setattr(prune_int8_control, name, stand_in)
+    judge = Judge([self_labelled(pictures[:8])])
+    plain, both = prune_int8_control.int8_controls(
+        tmp_path, Pictures(pictures), judge, replace(DENSE_POINT, dim=3), 100, FLOAT32,
+        lambda _: None)
+    assert [(each.label, each.total_bytes) for each in (plain, both)] == [
+        ('int8 network', 321 + 100 * 3 * 4), ('int8 network, int8 map', 321 + 100 * 3)]
+    assert plain.speed.engine == 'onnxruntime int8'
+    [again] = prune_int8_control.int8_controls(
+        tmp_path, Pictures(pictures), judge, replace(DENSE_POINT, dim=3, speed=None), 100, INT8,
+        lambda _: None)
+    assert (again.label, again.speed) == ('int8 network, int8 map', None)

@@ -56,7 +56,7 @@ def pruning_text(series: Sequence[Series]) -> str:
     lead = series[0].lead
     runs = [run for one in series for run in one.runs]
     alone = len(series) == 1
-    name = lead.name if alone else f'{len(runs)} runs'
+    name = lead.name if len(runs) == 1 else f'{len(runs)} runs'
     body = Template(html.asset('pruning.html')).substitute(
         name=escape(name),
         headline=escape(headline(lead) if alone else 'Pruning runs side by side: '
