@@ -94,6 +94,8 @@ def test_csv_columns_have_names_and_units(write):
     assert found.trajectory.poses[0, :3].tolist() == [1, 2, 0]
     assert se3.yaw_rad(found.trajectory.poses[0]) == pytest.approx(np.pi / 2)
     assert found.remarks == ()
+    named = read(write('stamp_s,x_m,y_m,z_m,yaw_rad\n1,2,3,4,0\n', 'c.csv'))
+    assert named.trajectory.poses[0].tolist() == [2, 3, 4, 0, 0, 0, 1]
     turned = read(write('# stamp_ns,x,y,z,qx,qy,qz,qw\n# so\n7,1,2,3,0,0,0.6,0.8\n', 'b.csv'))
     assert turned.trajectory.stamps_ns.tolist() == [7]
     assert turned.trajectory.poses[0].tolist() == [1, 2, 3, 0, 0, 0.6, 0.8]
@@ -104,6 +106,7 @@ def test_csv_columns_have_names_and_units(write):
     ('stamp,x,y,yaw\n0,0,0,0\n', 'it needs stamp_s'),
     ('stamp_s,stamp_ns,x,y,yaw\n', 'each once'),
     ('stamp_s,x,y\n', 'it needs stamp_s'),
+    ('stamp_s,x,x_m,y,yaw\n', 'more than once'),
     ('stamp_s,x,y,qx,qy,qw\n', 'it needs stamp_s'),
     ('stamp_s,x,y,yaw,yaw_deg\n', 'each once'),
     ('stamp_s,x,x,y,yaw\n', "column 'x' more than once"),
@@ -198,3 +201,8 @@ def test_spans_that_overlap_pass():
     refuse_apart(trajectory(EPOCH + 10, EPOCH + 10**12), RUN, 'truth', 'bag')
     with pytest.raises(BagError, match='bag has no images'):
         refuse_apart(trajectory(1, 2), RUN[:0], 'truth', 'bag')
+
+
+def test_a_single_pose_is_no_way():
+    with pytest.raises(BagError, match='truth.tum has a single pose, at .* no image of bag'):
+        refuse_apart(trajectory(5), RUN, 'truth.tum', 'bag')

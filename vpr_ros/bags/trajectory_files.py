@@ -96,6 +96,10 @@ def refuse_apart(truth: Trajectory, stamps_ns: NDArray[np.int64], name: str, run
         return
     first, last = int(truth.stamps_ns[0]), int(truth.stamps_ns[-1])
     start, end = int(stamps_ns.min()), int(stamps_ns.max())
+    if first == last:
+        raise BagError(f'{name} has a single pose, at {seconds(first)}, and no image of {run} was '
+                       'taken just then; give poses from before the first image to after the '
+                       'last')
     raise BagError(f'{name} and {run} do not overlap in time: {name} goes from {seconds(first)} '
                    f'to {seconds(last)}, {run} from {seconds(start)} to {seconds(end)}; '
                    + _guess(first, last, start, end))

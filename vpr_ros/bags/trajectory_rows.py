@@ -21,8 +21,9 @@ UNIT_NAMES = {'s': 'seconds', 'ms': 'milliseconds', 'us': 'microseconds', 'ns': 
 _LATEST_NS = 2**63 - 1      # the year 2262
 _ORTHONORMAL = 1e-3         # most that a rotation matrix may be off
 _STAMP_COLUMNS = tuple(f'stamp_{unit}' for unit in NS_OF)
-_ALLOWED = ('stamp_s (or stamp_ms, stamp_us, stamp_ns), x, y, z (may be missing) and yaw_rad, '
-            'yaw_deg or qx, qy, qz, qw')
+_ALLOWED = ('stamp_s (or stamp_ms, stamp_us, stamp_ns), x_m, y_m, z_m (or x, y, z; z may be '
+            'missing) and yaw_rad, yaw_deg or qx, qy, qz, qw')
+_METERS = {'x_m': 'x', 'y_m': 'y', 'z_m': 'z'}
 _ON_A_GLOBE = {'lat', 'lon', 'long', 'lng', 'latitude', 'longitude'}
 
 
@@ -129,7 +130,7 @@ def csv_rows(text: str, name: str) -> tuple[StampedRows, tuple[str, ...]]:
     table = list(csv.reader([first, *(line for _, line in kept[1:])], delimiter=delimiter))
     if not table:
         raise BagError(f'{name} is empty; a table begins with a header: {_ALLOWED}')
-    head = [column.strip() for column in table[0]]
+    head = [_METERS.get(column.strip(), column.strip()) for column in table[0]]
     stamp = _header(head, name)
     positions = [head.index(axis) if axis in head else -1 for axis in ('x', 'y', 'z')]
     yaw = next((column for column in ('yaw', 'yaw_rad', 'yaw_deg') if column in head), '')
@@ -180,7 +181,7 @@ def _header(head: list[str], name: str) -> str:
     """Return which column has the stamps, or raise BagError for a header that is not clear."""
     if globe := sorted(_ON_A_GLOBE.intersection(head)):
         raise BagError(f'{name} has {" and ".join(globe)}, which are degrees on a globe; convert '
-                       'them to metres in the frame of the map (UTM minus its origin, say), in '
+                       'them to meters in the frame of the map (UTM minus its origin, say), in '
                        'columns x and y')
     if twice := sorted({column for column in head if head.count(column) > 1}):
         raise BagError(f'{name} has the column {twice[0]!r} more than once')
@@ -189,8 +190,8 @@ def _header(head: list[str], name: str) -> str:
     quaternion = {'qx', 'qy', 'qz', 'qw'}
     whole = not quaternion.intersection(head) or quaternion.issubset(head)
     if len(stamps) != 1 or len(turns) != 1 or not {'x', 'y'}.issubset(head) or not whole:
-        raise BagError(f'{name} has the columns {", ".join(head)}; it needs {_ALLOWED}, with x, y '
-                       'and z in metres, each once')
+        raise BagError(f'{name} has the columns {", ".join(head)}; it needs {_ALLOWED}, in '
+                       'meters, each once')
     return stamps[0]
 
 
