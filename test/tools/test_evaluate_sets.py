@@ -107,6 +107,14 @@ def test_nothing_to_do_is_refused(pair, describer):
             evaluate_sets(pairs, models, settings)
 
 
+def test_a_setting_that_does_not_fit_is_refused_before_anything_is_described(pair, describer):
+    said: list[str] = []
+    with pytest.raises(VprError, match=rf'{pair.name}, .*, fp32 truncate 4096: 4096 dimensions'):
+        evaluate_sets([pair], [describer], [MapSetting(), MapSetting.parse('fp32:truncate:4096')],
+                      say=said.append)
+    assert not said
+
+
 @pytest.mark.parametrize(('words', 'wanted'), [
     (['evaluate', 'x', '--layout', 'at'], ['evaluate-set', 'x', '--layout', 'at']),
     (['evaluate', 'x', '--layout=at'], ['evaluate-set', 'x', '--layout=at']),
