@@ -55,7 +55,7 @@ LINE = np.stack([se3.from_xy_yaw(float(x), 0.0, 0.0) for x in range(0, 50, 5)])
 
 @pytest.mark.parametrize(('change', 'said'), [
     (lambda p: p + np.array([1000.0, 0, 0, 0, 0, 0, 0]), 'the nearest two are 955.0 m apart'),
-    (lambda p: np.column_stack([p[:, :3] * 1000.0 + [7000.0, 0, 0], p[:, 3:]]), 'in millimetres'),
+    (lambda p: np.column_stack([p[:, :3] * 1000.0 + [7000.0, 0, 0], p[:, 3:]]), 'in millimeters'),
     (lambda p: np.stack([se3.from_xy_yaw(x, 0.0, np.pi) for x in p[:, 0]]), 'another way there'),
 ])
 def test_why_there_is_no_positive(change, said):

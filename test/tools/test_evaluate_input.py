@@ -72,12 +72,12 @@ def test_poses_of_another_time_in_the_bag_say_both_spans(drive, halves, road, de
         evaluated(drive('query', halves(10, 20), pose_delay_s=900.0), road, describer)
 
 
-def test_truth_in_millimetres_is_recognized(drive, halves, road, describer, tmp_path):
+def test_truth_in_millimeters_is_recognized(drive, halves, road, describer, tmp_path):
     xs = halves(10.3, 30.3)
     evaluation = evaluated(drive('query', xs), road, describer,
                            QuerySource(truth=tum(tmp_path / 'mm.tum', xs, factor=1000.0)))
     assert evaluation.report.frames_with_match == 0
-    assert any('seems to be in millimetres' in remark for remark in evaluation.remarks)
+    assert any('seems to be in millimeters' in remark for remark in evaluation.remarks)
 
 
 def test_degrees_are_recognized(drive, halves, road, describer, tmp_path):

@@ -78,16 +78,16 @@ def why_no_positive(places: se3.Array, truth: se3.Array, tolerance: Tolerance) -
         return (f'{said}. Both go to the same positions but look another way there: is the truth '
                 'of the camera, or of another frame of the robot, or the other lane? See '
                 '--tolerance-deg')
-    for factor, unit in ((1e-3, 'millimetres'), (1e-2, 'centimetres'), (1e3, 'kilometres')):
+    for factor, unit in ((1e-3, 'millimeters'), (1e-2, 'centimeters'), (1e3, 'kilometers')):
         scaled = truth[:, :3] * factor
         near = np.asarray(tree.query(scaled)[0]) <= tolerance.m
         if near.mean() > 0.5 and np.ptp(scaled, axis=0).max() > tolerance.m:
-            return f'{said}. The truth seems to be in {unit}: give it in metres'
+            return f'{said}. The truth seems to be in {unit}: give it in meters'
     if _look_like_degrees(truth, places):
         return (f'{said}. The truth seems to be in degrees of latitude and longitude: give it in '
-                'metres, in the frame of the map')
+                'meters, in the frame of the map')
     return (f'{said}; the nearest two are {away_m:.1f} m apart. Is the truth in the frame of the '
-            'map, and in metres? Or was this run elsewhere?')
+            'map, and in meters? Or was this run elsewhere?')
 
 
 def _look_like_degrees(truth: se3.Array, places: se3.Array) -> bool:

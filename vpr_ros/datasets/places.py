@@ -131,7 +131,7 @@ def place_numbers(positions_m: Floats, headings_rad: Floats | None, place_m: flo
     """
     apart_m = 2.0 * place_m if apart_m is None else apart_m
     if place_m <= 0.0 or place_deg <= 0.0 or apart_m < place_m:
-        raise DatasetError('places need a positive size in metres and degrees, and a distance '
+        raise DatasetError('places need a positive size in meters and degrees, and a distance '
                            'from one another that is not smaller')
     founders = _Founders(apart_m, math.radians(place_deg))
     numbers = np.full(len(positions_m), NOWHERE, np.int64)
