@@ -108,7 +108,7 @@ class Report:
         'time from the first frame with a match to the first right pose'))
     first_fix_m: float | None = field(metadata=_means('true way driven meanwhile'))
     wrong_fixes_per_km: float | None = field(metadata=_means(
-        'wrong fixes by the length of the true way; depends on how many frames a metre has'))
+        'wrong fixes by the length of the true way; depends on how many frames a meter has'))
     wrong_fixes_per_h: float | None = field(metadata=_means('wrong fixes by the elapsed time'))
     wrong_stretches_per_km: float | None = field(metadata=_means(
         'wrong stretches by the length of the true way; does not depend on the rate of frames'))
@@ -125,7 +125,8 @@ class Report:
     judge_ms_p95: float | None = field(metadata=_means('belief and verdict, 95 %'))
     model_bytes: int | None = field(metadata=_means("the network's files"))
     map_bytes: int | None = field(metadata=_means('descriptors and poses as they are searched'))
-    process_peak_bytes: int | None = field(metadata=_means('most that the process ever held'))
+    process_peak_bytes: int | None = field(metadata=_means(
+        'most that the process ever held, earlier evaluations of one command included'))
     interval_blocks: int = field(metadata=_means('stretches of the way behind the intervals'))
     intervals: dict[str, Interval | None] = field(metadata=_means(
         'low and high end for the numbers of these names, see protocol'))

@@ -53,6 +53,9 @@ def _retrieval(report: Report) -> Iterator[Row]:
                'the same, frames off the map included')
     yield ('average precision', number(report.retrieval_average_precision),
            'how well similarity tells right from wrong')
+    yield ('area under PR curve', number(report.retrieval_auc), 'the same by trapezoids')
+    yield ('recall at 100 %', number(report.retrieval_recall_at_100_precision),
+           'right ones more similar than any wrong one')
 
 
 def _decisions(report: Report) -> Iterator[Row]:
