@@ -74,6 +74,8 @@ def test_a_number_that_calls_for_something(good, report, said):
 def test_few_frames_are_rough(table):
     assert any('Only 5 frames' in one.text for one in advise(
         {}, SETTINGS, table([True] * 5, [True] * 5, [True] * 5)))
+    first = advise({'recall_at_1': 1.0}, SETTINGS, table([False], [False], [True]))[0]
+    assert 'Only one frame was judged' in first.text
 
 
 def test_off_the_map_is_worth_a_drive(table):

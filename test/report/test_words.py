@@ -17,6 +17,7 @@ def test_a_run_in_one_line():
 
 def test_no_pose_is_said_plainly():
     assert headline({'frames': 12, 'accepted': 0}) == 'None of the 12 frames got a pose'
+    assert headline({'frames': 1, 'accepted': 0}) == 'The only frame got no pose'
 
 
 def test_all_right_is_said_only_of_all():

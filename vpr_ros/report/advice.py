@@ -36,7 +36,7 @@ def advise(report: Mapping[str, Any], settings: Mapping[str, Any], frames: Frame
                        'nothing here says how good it is. Was the run driven where the map was '
                        'made? Are its poses in the frame of the map, in meters, and of the same '
                        'clock as the images?')]
-    given = [*_wrong(settings, frames), *_silent(report, settings, frames),
+    given = [*_wrong(settings, frames), *_short(frames), *_silent(report, settings, frames),
              *_map(report, frames), *_speed(report, frames), *_measurement(report, frames)]
     if not any(one.level == 'danger' for one in given) and accepted:
         given.append(Advice('good', 'Nothing wrong was found that stands in the way of the robot. '
@@ -132,10 +132,15 @@ def _speed(report: Mapping[str, Any], frames: FrameTable) -> Iterator[Advice]:
                      'smaller network.')
 
 
-def _measurement(report: Mapping[str, Any], frames: FrameTable) -> Iterator[Advice]:
+def _short(frames: FrameTable) -> Iterator[Advice]:
     if len(frames) < _FEW_FRAMES:
-        yield Advice('hint', f'Only {len(frames)} frames were judged: these numbers are rough. '
-                     'Record a longer run before you rely on them.')
+        judged = 'one frame was' if len(frames) == 1 else f'{len(frames)} frames were'
+        yield Advice('hint', f'Only {judged} judged: these numbers are rough, and a pose is '
+                     'believed only after several pictures. Record a longer run before you rely '
+                     'on them.')
+
+
+def _measurement(report: Mapping[str, Any], frames: FrameTable) -> Iterator[Advice]:
     if undecoded := report.get('frames_not_decoded'):
         yield Advice('hint', f'{count(undecoded)} images could not be decoded and are not '
                      'counted.')

@@ -18,7 +18,8 @@ NOTE = ('★ is the best of a row. ≈ is not the best, but its 95 % interval re
 _MAIN = ('precision', 'coverage', 'wrong_fixes', 'wrong_stretches', 'fixes_off_map', 'first_fix_s',
          'position_error_m_median', 'position_error_m_p95', 'heading_error_deg_median',
          'calibration_error', 'coverage_at_99_precision', 'recall_at_1',
-         'retrieval_average_precision', 'latency_ms_p50', 'latency_ms_p95', 'process_peak_bytes')
+         'retrieval_average_precision', 'latency_ms_p50', 'latency_ms_p95', 'model_bytes',
+         'map_bytes')
 
 
 def comparison_table(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:

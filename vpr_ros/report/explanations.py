@@ -55,7 +55,7 @@ _KNOWN = {
                                                  1, '%'),
     'model_bytes': Meaning('network', COST, -1, 'MB'),
     'map_bytes': Meaning('map', COST, -1, 'MB'),
-    'process_peak_bytes': Meaning('whole process', COST, -1, 'MB'),
+    'process_peak_bytes': Meaning('whole process', COST, 0, 'MB'),
     'frames': Meaning('frames judged', JUDGED),
     'frames_with_match': Meaning('frames with a place', JUDGED),
     'frames_without_truth': Meaning('frames without truth', JUDGED),

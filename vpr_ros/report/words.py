@@ -26,6 +26,8 @@ def headline(report: Mapping[str, Any]) -> str:
     frames, accepted = report.get('frames') or 0, report.get('accepted') or 0
     latency_ms = report.get('latency_ms_p50')
     cost = '' if latency_ms is None else f', {rough(latency_ms)} ms'
+    if frames == 1 and not accepted:
+        return f'The only frame got no pose{cost}'
     if not accepted:
         return f'None of the {count(frames)} frames got a pose{cost}'
     right = accepted - (report.get('wrong_fixes') or 0)
