@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from vpr_ros.errors import VprError
-from vpr_ros.report.comparison import _LINES, write_comparison
+from vpr_ros.report.comparison import LINES, write_comparison
 from vpr_ros.report.comparison_table import marks_of
 
 
@@ -59,7 +59,7 @@ def test_none_or_too_many_are_refused(folders, tmp_path, count):
 
 
 def test_every_line_is_another():
-    assert len(set(_LINES)) == len(_LINES) == 24
+    assert len(set(LINES)) == len(LINES) == 24
 
 
 def test_one_that_is_left_is_shown_alone(folders, tmp_path):
