@@ -88,7 +88,7 @@ def _measured(parent: Path, out: Path, config: PruneConfig, target: Target, forc
     """
     if (out / POINTS).is_file() and not force:
         settings = read_points(out)[1]
-        if settings['goal']['asked'] == list(target.asked):
+        if settings['goal'].get('asked') == list(target.asked):
             known = settings['prune']['sparsity'] if target.asks else config.sparsity
             return known, None
     trial = Trial.of(parent, config)
