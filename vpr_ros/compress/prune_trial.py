@@ -151,7 +151,7 @@ def _least(trial: Trial, unit: str, limit: float, measure: Callable[[Network], f
            say: Say) -> float:
     def met(sparsity: float) -> bool:
         value = measure(trial.at(sparsity))
-        say(f'at {sparsity:.0%} of the channels: {value:.2f} {unit} (wanted: {limit:g})')
+        say(f'without {sparsity:.0%} of the channels: {value:.2f} {unit} (wanted: {limit:g})')
         seen.append(value)
         return value <= limit
 
