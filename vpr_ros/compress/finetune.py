@@ -28,6 +28,7 @@ from vpr_ros.nets.machine import this_machine
 from vpr_ros.nets.network import Network
 
 _BATCH = 64   # images that the parent describes at once
+_SETTLED = 128   # views (or places) that norms are settled on
 _A_STEP = 100_000   # numbers of lessons: those of different steps are different
 T = TypeVar('T')
 
@@ -96,6 +97,16 @@ class Teaching:
         """Return up to `count` pictures as they are, ready for a network on the processor."""
         pixels = np.stack(self.lessons.unchanged(count, self.size(is_small=False)))
         return self.as_input(pixels).cpu()
+
+    def batches(self, step: int) -> Iterator[Tensor]:
+        """Yield some views as they will be learned from, ready for a network on the processor.
+
+        The same on every rank.
+        """
+        views = self.lessons.views((step + 1) * _A_STEP - 2, _SETTLED * self.lessons.together,
+                                   self.size(self.config.size_px > 0), self.config.seed)
+        for start in range(0, len(views.pixels), _BATCH):
+            yield self.as_input(views.pixels[start:start + _BATCH]).cpu()
 
     def as_input(self, pixels: NDArray[np.uint8]) -> Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) as the card has it, channels last in memory."""

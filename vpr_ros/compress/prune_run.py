@@ -25,7 +25,8 @@ from vpr_ros.compress.prune_descriptor import numbers_left, variances
 from vpr_ros.compress.prune_graph import groups_of
 from vpr_ros.compress.prune_groups import Group, Part
 from vpr_ros.compress.prune_judge import Judge, speed_of
-from vpr_ros.compress.prune_points import Point, POINTS, write_points
+from vpr_ros.compress.prune_norms import settle
+from vpr_ros.compress.prune_points import Point, POINTS, read_points, TABLE, write_points
 from vpr_ros.compress.prune_refit import refit
 from vpr_ros.compress.prune_scores import scores_of
 from vpr_ros.compress.prune_widths import channels_left, strongest
@@ -142,6 +143,7 @@ def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Tea
     smaller = cut(network, present, masks)
     if pictures is not None:
         refit(smaller, network, present, masks, pictures, config.learn.seed)
+    settle(smaller, teaching.batches(state.step))
     return replace(state, network=smaller,
                    average=None if state.average is None else copy.deepcopy(smaller),
                    kept=state.kept[numbers_left(present, masks, len(state.kept))], loss=None)
@@ -197,10 +199,10 @@ class _Run:
             out.mkdir(parents=True, exist_ok=True)
             remove_parts(out)
             if not saved.exists():
-                if any(out.iterdir()):
+                if any(out.iterdir()) and not _is_just_begun(out):
                     raise ModelError(f'{out} exists and holds no run to go on with; choose '
                                      'another name')
-                save(saved, fresh, self.digest)
+                self.write(fresh)
             return saved.read_bytes()
         except OSError as error:
             raise ModelError(f'cannot write {out} ({error.strerror}); choose another '
@@ -229,7 +231,7 @@ class _Run:
             widths_of(network), '' if child is None else folder.name)
 
     def write(self, state: State) -> None:
-        """Write the tables, and only then that the step is done."""
+        """Write the tables, and only then that the step is done or, at first, to be done."""
         goal = {**asdict(self.goal), 'map_precision': self.goal.map_precision.value}
         write_points(state.points, {**self.settings, 'goal': goal}, self.out)
         save(self.out / STATE, state, self.digest)
@@ -242,6 +244,11 @@ class _Run:
         in_its_space = self.whole and self.config.learn.distill > 0.0
         return replace(made, queries_maps_of=(card.digest, *card.queries_maps_of)
                        if in_its_space else ())
+
+
+def _is_just_begun(out: Path) -> bool:
+    """Say whether a run was stopped between its first files: tables that hold nothing yet."""
+    return {path.name for path in out.iterdir()} <= {POINTS, TABLE} and not read_points(out)[0]
 
 
 class _Clock:
