@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vpr_ros.compress.prune_points import Point
+from vpr_ros.errors import ModelError
 
 
 def choice(points: Sequence[Point], max_drop_points: float | None, asks: bool = False
@@ -13,7 +14,10 @@ def choice(points: Sequence[Point], max_drop_points: float | None, asks: bool = 
     """Return the step to take: the smallest that recalls enough, by the choosing sets alone.
 
     Without a limit, the last one, which is what was asked for; `asks`: whether a target was.
+    Raises ModelError where no step is finished.
     """
+    if not points:
+        raise ModelError('no step of this run is finished; give the same vpr prune again to go on')
     dense, last = points[0], points[-1]
     if max_drop_points is None:
         return last, 'as pruned as was asked for'

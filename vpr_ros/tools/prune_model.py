@@ -57,15 +57,15 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
     """
     with ranks(device) as place:
         speak: Say = say if place.is_first else _silent
+        chosen_by = judging_pairs(judges.validate)
+        lessons, held = source.lessons(config.learn.views_per_place, bool(chosen_by))
+        chosen_by += held
+        judge = Judge([*chosen_by, *judging_pairs(judges.test)], len(chosen_by))
         sparsity, saved_ms = place.by_first(partial(
             _measured, parent, out, config.prune, target, force, speak))
         if sparsity != config.prune.sparsity:
             speak(f'pruning {sparsity:.0%} of the channels')
             config = replace(config, prune=replace(config.prune, sparsity=sparsity))
-        chosen_by = judging_pairs(judges.validate)
-        lessons, held = source.lessons(config.learn.views_per_place, bool(chosen_by))
-        chosen_by += held
-        judge = Judge([*chosen_by, *judging_pairs(judges.test)], len(chosen_by))
         points = prune_and_learn(
             parent, lessons, judge, config,
             Goal(max_drop_points, target.map_places, target.map_precision, target.engine,
@@ -88,7 +88,9 @@ def _measured(parent: Path, out: Path, config: PruneConfig, target: Target, forc
     """
     if (out / POINTS).is_file() and not force:
         settings = read_points(out)[1]
-        if settings['goal'].get('asked') == list(target.asked):
+        if all(settings['goal'].get(name) == value for name, value in (
+                ('asked', list(target.asked)), ('map_places', target.map_places),
+                ('map_precision', target.map_precision.value), ('engine', target.engine))):
             known = settings['prune']['sparsity'] if target.asks else config.sparsity
             return known, None
     trial = Trial.of(parent, config)
