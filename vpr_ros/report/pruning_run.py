@@ -145,6 +145,8 @@ def milliseconds(run: PruningRun, runs: Sequence[PruningRun], point: Mapping[str
              if one.settings.get('parent') == run.settings.get('parent') and other['speed']]
     describe, match = (median(each[key] for each in dense)
                        for key in ('parent_describe_ms', 'parent_match_ms'))
+    if point.get('step') == 0:
+        return describe, match   # it was timed beside itself
     return (describe * speed['describe_ms'] / speed['parent_describe_ms'],
             match * speed['match_ms'] / speed['parent_match_ms'])
 
