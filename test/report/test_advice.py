@@ -24,6 +24,14 @@ def test_a_good_run_goes_to_the_robot(good):
                            'image:=/front/image_raw odom:=/odom')
 
 
+def test_a_run_that_was_mostly_silent_is_not_called_ready(table):
+    accepted = [row < 20 for row in range(MANY)]
+    frames = table(accepted, [True] * MANY, [True] * MANY)
+    last = advise({'recall_at_1': 0.9}, SETTINGS, frames)[-1]
+    assert last.level == 'good'
+    assert 'would mostly hear nothing: 10% of the frames' in last.text
+
+
 def test_wrong_poses_without_calibration_call_for_it(table):
     frames = table([True] * MANY, [row > 5 for row in range(MANY)], [True] * MANY)
     first = advise({}, {**SETTINGS, 'calibrated': False}, frames)[0]

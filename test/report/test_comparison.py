@@ -26,6 +26,12 @@ def test_the_best_of_a_row_is_marked(folders, tmp_path):
     assert 'careful and bold</th><td>300</td>' in text
 
 
+def test_equal_runs_are_called_equal(make, tmp_path):
+    twice = [make(tmp_path / f'{name}.eval', wrong=False, pictures=False).folder
+             for name in ('one', 'other')]
+    assert '<h1>all give as many poses' in write_comparison(twice, tmp_path / 'x.html').read_text()
+
+
 @pytest.mark.parametrize(('values', 'intervals', 'better', 'marks'), [
     ([0.9, 0.8, None], [None] * 3, 1, ['best', '', '']),
     ([0.9, 0.8, 0.2], [(0.7, 0.95), (0.6, 0.9), (0.1, 0.3)], 1, ['best', 'near', '']),

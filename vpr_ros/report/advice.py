@@ -39,8 +39,13 @@ def advise(report: Mapping[str, Any], settings: Mapping[str, Any], frames: Frame
     given = [*_wrong(settings, frames), *_short(frames), *_silent(report, settings, frames),
              *_map(report, frames), *_speed(report, frames), *_measurement(report, frames)]
     if not any(one.level == 'danger' for one in given) and accepted:
-        given.append(Advice('good', 'Nothing wrong was found that stands in the way of the robot. '
-                            'To run it:', _launch(settings)))
+        coverage = float(frames.accepted[frames.has_match].mean())
+        given.append(Advice('good', (
+            'Nothing wrong was found that stands in the way of the robot. To run it:'
+            if coverage >= _LOW_COVERAGE else
+            f'What was said is right, but the robot would mostly hear nothing: {coverage:.0%} of '
+            'the frames with a place got a pose. Where that is enough, run it:'),
+            _launch(settings)))
     return given
 
 

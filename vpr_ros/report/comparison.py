@@ -82,6 +82,9 @@ def _headline(runs: Sequence[EvaluationFolder], names: Sequence[str]) -> str:
     wrong = [int(run.report.get('wrong_fixes') or 0) for run in runs]
     most, fewest = int(np.argmax(coverage)), int(np.argmin(wrong))
     known = f'{share(coverage[most], 1.0)} of what the map knows'
+    if len(runs) > 1 and min(coverage) == max(coverage) and min(wrong) == max(wrong):
+        return (f'all give as many poses ({known}) and as many wrong ones '
+                f'({count(wrong[most])})')
     if wrong[most] == wrong[fewest]:
         return (f'{names[most]} gives most poses ({known}), and none makes fewer wrong ones '
                 f'({count(wrong[most])})')
