@@ -11,14 +11,13 @@ from vpr_ros.compress.finetune_data import Labelled, Lessons, Pictures
 from vpr_ros.compress.self_labelled import self_labelled
 from vpr_ros.core.scoring import Tolerance
 from vpr_ros.core.types import Image
-from vpr_ros.datasets.layout import LayoutOptions
-from vpr_ros.datasets.layouts import layout_named
 from vpr_ros.datasets.places import joined
 from vpr_ros.datasets.run import RunPair
 from vpr_ros.datasets.world import training_images
 from vpr_ros.datasets.world_places import world_places
 from vpr_ros.errors import DatasetError, VprError
 from vpr_ros.tools.bag_places import bag_places
+from vpr_ros.tools.named_set import NamedSet
 from vpr_ros.tools.picture_source import BagCamera, folder_pictures, is_bag
 from vpr_ros.tools.quantize_model import pair_of
 
@@ -27,33 +26,6 @@ WORLD_PX = (320, 448)
 _HELD_OUT = 5        # each n-th picture judges, where nothing else does
 _MOST_JUDGES = 200
 _MOST = 20_000       # pictures of one bag or folder
-
-
-@dataclass(frozen=True)
-class Named:
-    """A set as the user names it: a layout and a folder, and what of it.
-
-    `pitts30k=/data/pitts30k`, or with a part of it `msls:val=/data/msls`.
-    """
-
-    layout: str
-    root: Path
-    split: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Named:
-        """Return what a text names; raises VprError for one that is no layout=folder."""
-        head, sign, root = text.partition('=')
-        if not sign or not head or not root:
-            raise VprError(f'{text!r} names no set; write layout=folder, such as '
-                           'pitts30k=/data/pitts30k; vpr layouts lists the layouts')
-        layout, _, split = head.partition(':')
-        return cls(layout, Path(root), split or None)
-
-    @property
-    def options(self) -> LayoutOptions:
-        """What is said to the layout's reader."""
-        return LayoutOptions(split=self.split)
 
 
 @dataclass(frozen=True)
@@ -86,6 +58,14 @@ class LessonSource:
         if self.query and not (self.truth and self.pictures):
             raise VprError('--query is a second bag; give the first with --images and its poses '
                            'with --truth, a topic or tf')
+        if not self.truth and any(text.startswith(f'{BAG}=') for text in self.places):
+            raise VprError('places of a bag are made by its poses; say with --truth which topic '
+                           'has them, or tf')
+        # What judges is a part of the first bag, or the query.
+        paths = [path.resolve() for path in (*self.pictures, self.query) if path is not None]
+        judges = paths[0] if self.query is None and paths else paths[-1] if paths else None
+        if self.truth and judges is not None and paths.count(judges) > 1:
+            raise VprError(f'{judges} judges and would be learned from as well; name it once')
         if self.world < 0:
             raise VprError(f'--world must not be negative, not {self.world}')
 
@@ -118,11 +98,9 @@ class LessonSource:
             if text == WORLD:
                 found.append(world_places(self.seed, max(self.world, 1)))
                 continue
-            named = Named.parse(text)
-            found.append(
-                bag_places([BagCamera(named.root, self.topic, self.truth)])
-                if named.layout == BAG else
-                layout_named(named.layout).open_places(named.root, named.options))
+            named = NamedSet.parse(text)
+            found.append(bag_places([BagCamera(named.root, self.topic, self.truth)])
+                         if named.layout == BAG else named.places())
         places = joined('places', found)
         return Labelled(places.images, places.place_of, per_place)
 
@@ -138,5 +116,4 @@ class LessonSource:
 
 def judging_pairs(texts: Sequence[str]) -> list[RunPair]:
     """Return the sets that were named; raises VprError for one that cannot be read."""
-    return [layout_named(named.layout).open_pair(named.root, named.options)
-            for named in map(Named.parse, texts)]
+    return [NamedSet.parse(text).pair() for text in texts]

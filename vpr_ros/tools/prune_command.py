@@ -87,8 +87,9 @@ def prune(model: Path | None = None, /, *, out: Path,
     query
         A second bag with poses, which is looked for in the first, and judges.
     validate
-        Set that judges, by which steps are chosen, as layout=folder or layout:split=folder; may be
-        given several times. Left out: by --truth, or a fifth of the pictures, labelled by itself.
+        Set that judges, by which steps are chosen, as layout=folder or layout:split=folder, and
+        what else its layout must know: by-poses=DIR,tolerance-m=2; may be given several times.
+        Left out: by --truth, or a fifth of the pictures, labelled by itself.
     test
         Set to report on only, alike; nothing is chosen by it.
     sparsity
