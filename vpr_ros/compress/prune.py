@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import copy
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn, Tensor
 
 from vpr_ros.compress.prune_groups import Group, kept_rows, Mask, Side
+from vpr_ros.core.card import ModelCard
 from vpr_ros.errors import ModelError
+from vpr_ros.nets.model_folder import read_card
 from vpr_ros.nets.network import Network
 from vpr_ros.nets.widths import set_widths, widths_of
 
@@ -43,6 +46,15 @@ def cut(network: Network, groups: Sequence[Group], kept: Mapping[str, Mask]) -> 
     for name, parameter in smaller.named_parameters():
         parameter.requires_grad_(trained[name])
     return smaller
+
+
+def prunable_card(folder: Path) -> ModelCard:
+    """Return the card of a model folder; raises ModelError where its network cannot be cut."""
+    card = read_card(folder)
+    if card.precision == 'int8':
+        raise ModelError(f'{folder} is int8; prune the float model that it was made from, and '
+                         'quantize the result')
+    return card
 
 
 def freeze(network: nn.Module, patterns: Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from vpr_ros.compress.finetune import gradients_of, learn, Teaching
 from vpr_ros.compress.finetune_data import Lessons
 from vpr_ros.compress.finetune_ranks import ALONE, Ranks
 from vpr_ros.compress.finetune_state import fingerprint, remove_parts, resume, save, STATE, State
-from vpr_ros.compress.prune import cut, freeze
+from vpr_ros.compress.prune import cut, freeze, prunable_card
 from vpr_ros.compress.prune_config import RunConfig
 from vpr_ros.compress.prune_descriptor import numbers_left, variances
 from vpr_ros.compress.prune_graph import groups_of
@@ -35,7 +35,7 @@ from vpr_ros.core.map_memory import descriptor_bytes
 from vpr_ros.core.precision import Precision
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.export import card_of, weights_of, write_model
-from vpr_ros.nets.model_folder import read_card, seal_model
+from vpr_ros.nets.model_folder import seal_model
 from vpr_ros.nets.network import Network
 from vpr_ros.nets.torch_describer import load_network
 from vpr_ros.nets.widths import widths_of
@@ -72,10 +72,7 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
     Raises ModelError for a parent that cannot be pruned, an `out` with another run, a loss that
     is not finite and a full disk; finished steps stay whole.
     """
-    card = read_card(parent)
-    if card.precision == 'int8':
-        raise ModelError(f'{parent} is int8; prune the float model that it was made from, and '
-                         'quantize the result')
+    card = prunable_card(parent)
     dense = load_network(parent, card)
     freeze(dense, config.prune.freeze)
     groups = groups_of(dense)

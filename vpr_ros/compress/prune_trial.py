@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vpr_ros.compress.prune import cut
+from vpr_ros.compress.prune import cut, prunable_card
 from vpr_ros.compress.prune_config import PruneConfig
 from vpr_ros.compress.prune_graph import groups_of
 from vpr_ros.compress.prune_groups import Group, Part
@@ -20,7 +20,6 @@ from vpr_ros.core.map_memory import descriptor_bytes
 from vpr_ros.core.precision import Precision
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.export import card_of, weights_of, write_model
-from vpr_ros.nets.model_folder import read_card
 from vpr_ros.nets.network import Network
 from vpr_ros.nets.torch_describer import load_network
 
@@ -77,8 +76,11 @@ class Trial:
 
     @classmethod
     def of(cls, parent: Path, config: PruneConfig) -> Trial:
-        """Read a model folder. Scores that need gradients are stood in for by l2."""
-        card = read_card(parent)
+        """Read a model folder. Scores that need gradients are stood in for by l2.
+
+        Raises ModelError for what cannot be pruned.
+        """
+        card = prunable_card(parent)
         network = load_network(parent, card)
         plain = replace(config, criterion='l2') if config.criterion == 'taylor' else config
         return cls(parent, card, network, groups_of(network), plain)

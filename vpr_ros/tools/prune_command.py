@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Group, Parameter
 from rich.console import Console
 
+from vpr_ros.errors import VprError
 from vpr_ros.tools.flags import Engine, given, Several, Switch
 from vpr_ros.tools.model_commands import refuse_without_torch
 
@@ -154,6 +155,9 @@ def prune(model: Path | None = None, /, *, out: Path,
         memory_bytes=None if target_memory_mb is None else target_memory_mb * 1e6,
         map_places=map_places, engine=engine,
         map_precision=None if map_precision is None else Precision(map_precision)))
+    if sparsity is not None and target.asks:
+        raise VprError('--sparsity says how much goes, and a target finds it out; give one of the '
+                       'two')
     source = LessonSource(tuple(images or ()), image, truth, query, tuple(places or ()), world,
                           knobs.learn.seed)
     console = Console()
