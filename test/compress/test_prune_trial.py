@@ -161,7 +161,7 @@ def by_parameters(monkeypatch):
         written.append(network)
         return folder
 
-    def speed(folder, parent, places, engine):
+    def speed(folder, parent, places, engine, kept):
         ms, dense = (sum(p.numel() for p in net.parameters()) / 1e3
                      for net in (written[-1], written[0]))
         return Speed(engine, ms, dense, places / 1e4, 3.0, places)

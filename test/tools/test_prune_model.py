@@ -79,7 +79,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(Trial, 'total_ms', total_ms)
     monkeypatch.setattr('vpr_ros.nets.export.export_onnx',
                         lambda network, preprocessing, path: path.write_bytes(b'no graph'))
-    monkeypatch.setattr(prune_run, 'speed_of', lambda folder, parent, places, engine: Speed(
+    monkeypatch.setattr(prune_run, 'speed_of', lambda folder, parent, places, engine, kept: Speed(
         engine, 1.0, 2.0, 0.1, 0.1, places))
     return factor, measured
 

@@ -106,16 +106,19 @@ def described(network: Network, card: ModelCard, images: Sequence[Image]) -> Des
 
 
 def speed_of(folder: Path, parent: Path, places: int, engine: str = 'auto',
-             precision: str = 'auto', threads: int = 1) -> Speed:
-    """Return the speed of a model folder and its parent's, measured in turn on one engine."""
-    first = load_describer(parent, threads, engine, precision)
-    second = load_describer(folder, threads, first.engine, first.precision)
+             kept: Precision = Precision.FLOAT32) -> Speed:
+    """Return the speed of a model folder and its parent's, measured in turn on one engine.
+
+    With one thread; both search maps of `places` that are `kept` alike.
+    """
+    first = load_describer(parent, 1, engine)
+    second = load_describer(folder, 1, first.engine, first.precision)
     cards = read_card(parent), read_card(folder)
     size = cards[0].preprocessing
     # of the input's size: what resizing costs is the camera's affair, and equal for both
     picture = np.random.default_rng(0).integers(0, 255, (size.height_px, size.width_px, 3),
                                                 np.uint8)
-    searches = [search_among(places, card.dim) for card in cards]
+    searches = [search_among(places, card.dim, kept) for card in cards]
     parent_ms, child_ms, parent_match_ms, child_match_ms = medians_ms(
         [lambda: first.describe([picture]), lambda: second.describe([picture]), *searches])
     return Speed(f'{first.engine} {first.precision}', child_ms, parent_ms, child_match_ms,

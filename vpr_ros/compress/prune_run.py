@@ -218,7 +218,8 @@ class _Run:
                 'settings': self.settings, 'recall': [asdict(each) for each in recalls]})
             write_model(folder, network, child, force=True)
         if goal.measure_speed:
-            speed = speed_of(folder, self.parent, goal.map_places, goal.engine)
+            speed = speed_of(folder, self.parent, goal.map_places, goal.engine,
+                             goal.map_precision)
         if speed and child:
             seal_model(folder, replace(child, notes={**child.notes, 'speed': asdict(speed)}))
         return Point(

@@ -96,7 +96,8 @@ class Trial:
         """Return the milliseconds of description and search, on the engine that will do it."""
         with TemporaryDirectory() as scratch:
             folder = self.write(network, Path(scratch) / 'trial')
-            speed = speed_of(folder, self.parent, target.map_places, target.engine)
+            speed = speed_of(folder, self.parent, target.map_places, target.engine,
+                             target.map_precision)
         return speed.describe_ms + speed.match_ms
 
     def total_bytes(self, network: Network, target: Target) -> int:
@@ -116,7 +117,8 @@ class Trial:
                 group.name: strongest(scores[group.name], kept)})
             with TemporaryDirectory() as scratch:
                 folder = self.write(smaller, Path(scratch) / 'trial')
-                speed = speed_of(folder, self.parent, target.map_places, target.engine)
+                speed = speed_of(folder, self.parent, target.map_places, target.engine,
+                             target.map_precision)
             saved[group.name] = max(speed.parent_describe_ms - speed.describe_ms, 0.0)
             say(f'{number + 1}/{len(inner)}  half of {group.name} saves '
                 f'{saved[group.name]:.3f} ms of {speed.parent_describe_ms:.2f}')
