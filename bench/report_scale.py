@@ -72,7 +72,7 @@ def main() -> None:
         folder.mkdir()
         started, worked = perf_counter(), process_time()
         with timed('search, exactly'):
-            EncodedMap(place_map.descriptors, MapSetting()).search(descriptors, 10)
+            EncodedMap(np.asarray(place_map.descriptors), MapSetting()).search(descriptors, 10)
         with timed('score'):
             scores = score_frames(frames, poses, Tolerance())
             report = report_on(scores, Counter(frame.outcome.reason.value for frame in frames))
