@@ -19,7 +19,7 @@ def settle(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Give norms the mean and variance that they see in `batches`, and change nothing else.
 
     Factor and shift make up for it, so that in evaluation the network does what it did. Frozen
-    norms are left alone, and so are channels that never vary.
+    norms are left alone.
     """
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)
              and layer.weight.requires_grad and layer.running_mean is not None]
@@ -55,9 +55,6 @@ def _restate(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
     assert old_mean is not None
     assert old_variance is not None
     with torch.no_grad():
-        varies = variance > norm.eps
-        mean = torch.where(varies, mean, old_mean.double())
-        variance = torch.where(varies, variance, old_variance.double())
         gain = norm.weight.double() / (old_variance.double() + norm.eps).sqrt()
         norm.bias.copy_(norm.bias.double() + gain * (mean - old_mean.double()))
         norm.weight.copy_(gain * (variance + norm.eps).sqrt())
