@@ -68,6 +68,8 @@ def test_a_pointer_on_a_frame_shows_its_pictures(browser, page):
     assert pictures(browser) == 3
     assert not browser.js('Panel.pinned')
     x, y = browser.js(PIXEL.format(50))
+    browser.point(x, y)   # a hand is there before it clicks
+    browser.until('Math.abs(Panel.frame - 50) <= 1')
     browser.point(x, y, click=True)
     browser.until('Panel.pinned')
     assert abs(browser.js('Panel.frame') - 50) <= 1
