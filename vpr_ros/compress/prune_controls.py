@@ -8,10 +8,8 @@ fewer numbers (PCA, plain truncation), fewer bits (float16, int8, product quanti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-import csv
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import torch
 
 from vpr_ros.compress.finetune_data import Lessons
 from vpr_ros.compress.prune_judge import described, Judge, medians_ms, search_among
-from vpr_ros.compress.prune_points import Point, Recalled, replaced, Speed
+from vpr_ros.compress.prune_points import Point, Recalled, replace_tables, Speed
 from vpr_ros.compress.quantize_judge import Seen
 from vpr_ros.compress.reduced_descriptors import Principal, ProductQuantizer, truncated, unit
 from vpr_ros.core.card import ModelCard
@@ -234,16 +232,10 @@ def write_controls(controls: Sequence[Control], what: dict[str, Any], folder: Pa
 
     Raises ModelError when they cannot be written; then they are what they were.
     """
-    record = {'of': what, 'controls': [asdict(each) for each in controls]}
-    with replaced(folder / CONTROLS) as stream:
-        stream.write((json.dumps(record, indent=1) + '\n').encode())
-    rows = [_row(control, recalled) for control in controls for recalled in control.recalls]
-    text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ['control'])
-    writer.writeheader()
-    writer.writerows(rows)
-    with replaced(folder / TABLE) as stream:
-        stream.write(text.getvalue().encode())
+    replace_tables(folder / CONTROLS, {'of': what, 'controls': [asdict(each)
+                                                                for each in controls]},
+                   folder / TABLE, [_row(control, recalled) for control in controls
+                                    for recalled in control.recalls], 'control')
 
 
 def read_controls(folder: Path) -> tuple[list[Control], dict[str, Any]]:

@@ -89,15 +89,25 @@ def write_points(points: Sequence[Point], settings: dict[str, Any], folder: Path
 
     Raises ModelError when they cannot be written; then they are what they were.
     """
-    record = {'settings': settings, 'points': [asdict(point) for point in points]}
-    with replaced(folder / POINTS) as stream:
+    replace_tables(folder / POINTS, {'settings': settings,
+                                     'points': [asdict(point) for point in points]},
+                   folder / TABLE, [_row(point, recalled) for point in points
+                                    for recalled in point.recalls], 'step')
+
+
+def replace_tables(whole: Path, record: dict[str, Any], table: Path, rows: list[dict[str, Any]],
+                   first: str) -> None:
+    """Write a record as JSON and its rows as CSV, whose first column is `first`.
+
+    Raises ModelError when one cannot be written; then it is what it was.
+    """
+    with replaced(whole) as stream:
         stream.write((json.dumps(record, indent=1) + '\n').encode())
-    rows = [_row(point, recalled) for point in points for recalled in point.recalls]
     text = io.StringIO(newline='')
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ['step'])
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [first])
     writer.writeheader()
     writer.writerows(rows)
-    with replaced(folder / TABLE) as stream:
+    with replaced(table) as stream:
         stream.write(text.getvalue().encode())
 
 
