@@ -150,10 +150,13 @@ def _mixes(layer: nn.Module) -> bool:
 
 def _norm_behind(network: nn.Module) -> dict[str, nn.BatchNorm2d]:
     """Return the batch norm that takes up each convolution's output: the next one of its width."""
-    found, last = {}, ''
-    for name, layer in network.named_modules():
+    found: dict[str, nn.BatchNorm2d] = {}
+    name, width = '', 0
+    for each, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
-            last = name
-        elif isinstance(layer, nn.BatchNorm2d) and last:
-            found[last], last = layer, ''
+            name, width = each, layer.out_channels
+        elif isinstance(layer, nn.BatchNorm2d) and name:
+            if layer.num_features == width:
+                found[name] = layer
+            name = ''
     return found
