@@ -27,7 +27,8 @@ def test_search_is_exact(seed, places, count):
 
 @pytest.mark.parametrize('precision', list(Precision))
 @pytest.mark.parametrize(('places', 'dim'), [
-    (1, 16), (30, 1), (60, 31), (1024, 32), (1025, 64), (2500, 256), (40, 1000), (300, 1024)])
+    (1, 16), (30, 1), (60, 31), (1024, 32), (2048, 64), (2049, 64), (2500, 256), (40, 1000),
+    (300, 1024)])
 def test_each_precision_is_searched_exactly_as_it_is_kept(precision, places, dim):
     """Also where the places fill one piece, or several and a rest, and for any dimension."""
     rows = stored(unit_rows(places, places, dim), precision)
@@ -40,6 +41,20 @@ def test_each_precision_is_searched_exactly_as_it_is_kept(precision, places, dim
     assert [m.similarity for m in matches] == pytest.approx(expected[best].tolist(), abs=3e-5)
     for match in matches:
         assert match.similarity == pytest.approx(float(expected[match.place]), abs=3e-5)
+
+
+@given(st.integers(0, 1000), st.sampled_from([Precision.FLOAT16, Precision.INT8]),
+       st.integers(1, 40), st.booleans())
+def test_the_best_are_found_however_unlike_the_lengths_of_codes(seed, precision, count, negative):
+    """Rows with one large component have short codes, others long ones: FAISS orders codes."""
+    rng = np.random.default_rng(seed)
+    spread = np.exp(rng.uniform(0.0, 3.0, (400, 1)))
+    rows = unit_rows(seed, 400) + spread * np.eye(16, dtype=np.float32)[rng.integers(16, size=400)]
+    index = PlaceIndex(stored(rows / np.linalg.norm(rows, axis=1, keepdims=True), precision))
+    asked = np.abs(unit_rows(seed + 1, 1)[0]) * (-1.0 if negative else 1.0)
+    products = index.products(asked)
+    best = np.lexsort((np.arange(400), -products))[:count]
+    assert [match.place for match in index.search(asked, count)] == best.tolist()
 
 
 @pytest.mark.parametrize('precision', [Precision.FLOAT16, Precision.INT8])

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import faiss
 import numpy as np
@@ -15,7 +14,8 @@ from vpr_ros.core.precision import Precision, Rows, StoredRows
 from vpr_ros.core.types import Match
 from vpr_ros.errors import MapError
 
-_PIECE = 1024   # rows of one scan: fewer are sorted faster, more need fewer calls
+_PIECE = 2048   # rows of one scan: fewer are sorted faster, more need fewer calls
+_SPARE = 4      # times more are asked of a piece than of all: lengths reorder what it finds
 
 # Not QT_8bit_direct_signed: it rounds what is asked where dim is a multiple of 32.
 _SCALAR = {Precision.FLOAT16: faiss.ScalarQuantizer.QT_fp16,
@@ -37,11 +37,13 @@ class PlaceIndex:
         self._count, self._dim = rows.shape
         self._rows: Vector | None = None
         if isinstance(rows, StoredRows):
-            self._pieces = [_scalar_index(rows.codes[start:start + _PIECE], rows.precision)
-                            for start in range(0, len(rows), _PIECE)]
-            self._scale = np.concatenate([
+            # Rows of like length lie together: among them FAISS's order is nearly the true one.
+            scale = np.concatenate([
                 1.0 / np.linalg.norm(rows.codes[start:start + _PIECE].astype(np.float32), axis=1)
                 for start in range(0, len(rows), _PIECE)])
+            order = np.argsort(scale, kind='stable')
+            self._pieces = [_Piece(rows, order[start:start + _PIECE], scale)
+                            for start in range(0, len(rows), _PIECE)]
         else:
             self._rows = np.asarray(np.ascontiguousarray(rows, dtype=np.float32))
 
@@ -59,11 +61,7 @@ class PlaceIndex:
                 similarities, places = (found[0] for found in faiss.knn(
                     query[None], self._rows, count, metric=faiss.METRIC_INNER_PRODUCT))
         else:
-            # Rows have scales of their own, so the order is known only when all are.
-            products = self.products(query)
-            places = np.argpartition(-products, count - 1)[:count]
-            places = places[np.lexsort((places, -products[places]))]
-            similarities = products[places]
+            places, similarities = self._best(query, count)
         return tuple(map(Match, places.tolist(), similarities.tolist()))
 
     def products(self, vector: Vector) -> Vector:
@@ -79,11 +77,28 @@ class PlaceIndex:
         # FAISS multiplies codes fast in its search only, so all are sought, piece by piece.
         products = np.zeros(len(self), dtype=np.float32)
         with _one_thread():
-            for start, piece in zip(range(0, len(self), _PIECE), self._pieces, strict=True):
-                found, place = piece.search(query[None], piece.ntotal)
-                products[start + place[0]] = found[0]
-        products *= self._scale
+            for piece in self._pieces:
+                places, similarities, _ = piece.search(query, len(piece))
+                products[places] = similarities
         return products
+
+    def _best(self, query: Vector, count: int) -> tuple[NDArray[np.int64], Vector]:
+        """Return the places of the `count` largest products, best first, and the products.
+
+        Each piece is asked for its best few; again, for more, while it may hold others.
+        """
+        with _one_thread():
+            found = [piece.search(query, _SPARE * count) for piece in self._pieces]
+            while True:
+                places, similarities = (np.concatenate([each[i] for each in found])
+                                        for i in (0, 1))
+                best = np.lexsort((places, -similarities))[:count]
+                least = similarities[best[-1]]
+                open_pieces = [i for i, (_, _, rest) in enumerate(found) if rest >= least]
+                if not open_pieces:
+                    return places[best], similarities[best]
+                for i in open_pieces:
+                    found[i] = self._pieces[i].search(query, _SPARE * len(found[i][0]))
 
     def _checked(self, vector: Vector) -> Vector:
         if vector.shape != (self._dim,):
@@ -103,9 +118,27 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(threads)
 
 
-def _scalar_index(codes: NDArray[Any], precision: Precision) -> Any:
-    index = faiss.IndexScalarQuantizer(codes.shape[1], _SCALAR[precision],
-                                       faiss.METRIC_INNER_PRODUCT)
-    index.train(np.repeat(np.array([_RANGE], dtype=np.float32).T, codes.shape[1], axis=1))
-    index.add(codes.astype(np.float32))
-    return index
+class _Piece:
+    """Rows in few bits that FAISS scans at once, for which it must copy them."""
+
+    def __init__(self, rows: StoredRows, places: NDArray[np.int64], scale: Vector) -> None:
+        codes = rows.codes[places]
+        index = faiss.IndexScalarQuantizer(codes.shape[1], _SCALAR[rows.precision],
+                                           faiss.METRIC_INNER_PRODUCT)
+        index.train(np.repeat(np.array([_RANGE], dtype=np.float32).T, codes.shape[1], axis=1))
+        index.add(codes.astype(np.float32))
+        self._index, self._places, self._scale = index, places, scale[places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def search(self, query: Vector, count: int) -> tuple[NDArray[np.int64], Vector, float]:
+        """Return places, their products with unit rows, and what no other row's is above."""
+        count = min(count, len(self))
+        products, rows = (found[0] for found in self._index.search(query[None], count))
+        similarities: Vector = products * self._scale[rows]
+        if count == len(self):
+            return self._places[rows], similarities, -np.inf
+        # The others have smaller products; the longest of them, or if negative the shortest.
+        rest = max(products[-1] * self._scale[0], products[-1] * self._scale[-1])
+        return self._places[rows], similarities, float(rest)
