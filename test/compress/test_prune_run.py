@@ -27,7 +27,7 @@ from vpr_ros.compress.prune_judge import Judge  # noqa: E402
 from vpr_ros.compress.prune_points import POINTS, read_points, TABLE  # noqa: E402
 from vpr_ros.compress.prune_run import Goal, prune_and_learn  # noqa: E402
 from vpr_ros.compress.self_labelled import self_labelled  # noqa: E402
-from vpr_ros.core.card import Preprocessing  # noqa: E402
+from vpr_ros.core.card import ModelCard, Preprocessing  # noqa: E402
 from vpr_ros.errors import DatasetError, ModelError  # noqa: E402
 from vpr_ros.nets.export import card_of, weights_of, write_model  # noqa: E402
 from vpr_ros.nets.model_folder import load_describer, read_card, seal_model, WEIGHTS  # noqa: E402
@@ -121,6 +121,41 @@ def test_each_step_is_a_model_that_describes(prune, parent, pictures, tmp_path):
     assert read_points(out)[0] == points
     assert [line for line in said if line.startswith('step 2/2  epoch 2/2  loss ')]
     assert said[-1].startswith('step 2  50% of channels')
+
+
+def another(folder, **changes):
+    """Return the folder of another network, by whose descriptors the parent's child can learn."""
+    torch.manual_seed(1)
+    head = {'channels': 16, 'grid': 2, **changes.get('head', {})}
+    network = build_network('resnet18', 'layer1', 'convap', head, 0.125)
+    write_model(folder, network, card_of(
+        network, 'teacher', 'resnet18', 'layer1', 'convap', head,
+        changes.get('preprocessing', Preprocessing(32, 32)), 'Apache-2.0'))
+    return folder
+
+
+def test_another_network_may_teach(prune, quick, tmp_path):
+    teacher = another(tmp_path / 'teacher')
+    card, given = read_card(teacher), {'teacher': teacher, 'out': tmp_path / 'taught'}
+    alone, taught = prune(), prune(**given)
+    assert taught[0] == alone[0]
+    assert digests(tmp_path / 'taught') != digests(tmp_path / 'out')
+    written = ModelCard.from_json(
+        (tmp_path / 'taught' / taught[-1].folder / 'card.json').read_text(), '')
+    assert written.queries_maps_of == (card.digest,)
+    assert written.notes['settings']['teacher'] == card.digest
+    with pytest.raises(ModelError, match='other settings'):
+        prune(out=tmp_path / 'taught')
+
+
+@pytest.mark.parametrize(('change', 'what'), [
+    ({'head': {'channels': 8}}, 'its dim is 32, not 64'),
+    ({'preprocessing': Preprocessing(48, 32)}, 'its preprocessing is')])
+def test_a_teacher_that_describes_otherwise_is_refused(prune, tmp_path, change, what):
+    teacher = another(tmp_path / 'teacher', **change)
+    with pytest.raises(ModelError, match=f'teacher cannot teach a child of tiny: {what}'):
+        prune(teacher=teacher)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_finished_run_is_only_read(prune, quick, tmp_path):

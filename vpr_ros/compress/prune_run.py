@@ -35,7 +35,7 @@ from vpr_ros.core.map_memory import descriptor_bytes
 from vpr_ros.core.precision import Precision
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.export import card_of, weights_of, write_model
-from vpr_ros.nets.model_folder import seal_model
+from vpr_ros.nets.model_folder import read_card, seal_model
 from vpr_ros.nets.network import Network
 from vpr_ros.nets.torch_describer import load_network
 from vpr_ros.nets.widths import widths_of
@@ -62,9 +62,12 @@ class Goal:
 
 
 def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunConfig, goal: Goal,
-                    out: Path, *, ranks: Ranks = ALONE, force: bool = False,
-                    saved_ms: dict[str, float] | None = None, say: Say = print) -> list[Point]:
+                    out: Path, *, teacher: Path | None = None, ranks: Ranks = ALONE,
+                    force: bool = False, saved_ms: dict[str, float] | None = None,
+                    say: Say = print) -> list[Point]:
     """Return the points of a run over a model folder; step k is written to `out/step_kk`.
+
+    `teacher`: another model folder to learn from than the parent, which describes in its place.
 
     What is there of the same run is gone on from: after a kill at any moment, the same call ends
     with the same networks. Under `torchrun` all processes call this and the first one judges,
@@ -78,13 +81,16 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
     groups = groups_of(dense)
     settings = {**asdict(config), 'parent': card.digest, 'learns_from': lessons.what,
                 'judged_on': judge.names, 'world': ranks.world}
-    teacher = copy.deepcopy(dense).eval().requires_grad_(False)
-    teacher = teacher.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    teaching = Teaching(teacher, card.preprocessing, lessons, config.learn, ranks,
-                        whole=not _shrinks(groups, config))
+    taught_by, taught = card, dense
+    if teacher is not None:
+        taught_by = _teacher_card(teacher, card)
+        taught = load_network(teacher, taught_by)
+        settings['teacher'] = taught_by.digest
+    teaching = Teaching(_still_copy(taught, ranks), card.preprocessing, lessons, config.learn,
+                        ranks, whole=not _shrinks(groups, config))
     state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
                   np.arange(card.dim), saved_ms=saved_ms)
-    run = _Run(parent, card, config, goal, judge, out, settings, teaching.whole)
+    run = _Run(parent, card, taught_by, config, goal, judge, out, settings, teaching.whole)
     resume(ranks.by_first(lambda: run.opened(state, force)), out / STATE, state, run.digest)
     say = say if ranks.is_first else _nothing
     say(f'step {state.step}, epoch {state.epoch + 1} is next')
@@ -146,6 +152,22 @@ def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Tea
                    kept=state.kept[numbers_left(present, masks, len(state.kept))], loss=None)
 
 
+def _teacher_card(teacher: Path, parent: ModelCard) -> ModelCard:
+    """Return the card of a teacher; raises ModelError for one that describes otherwise."""
+    card = read_card(teacher)
+    for what in ('dim', 'preprocessing'):
+        if getattr(card, what) != getattr(parent, what):
+            raise ModelError(f'{teacher} cannot teach a child of {parent.name}: its {what} is '
+                             f'{getattr(card, what)}, not {getattr(parent, what)}')
+    return card
+
+
+def _still_copy(network: Network, ranks: Ranks) -> Network:
+    """Return a network that does not learn, where the processes of a run compute."""
+    still = copy.deepcopy(network).eval().requires_grad_(False)
+    return still.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def _shrinks(groups: Sequence[Group], config: RunConfig) -> bool:
     return config.prune.gamma * config.prune.sparsity > 0.0 and any(
         group.part is Part.DESCRIPTOR for group in groups)
@@ -175,6 +197,7 @@ class _Run:
 
     parent: Path
     card: ModelCard
+    taught_by: ModelCard
     config: RunConfig
     goal: Goal
     judge: Judge
@@ -235,12 +258,12 @@ class _Run:
         save(self.out / STATE, state, self.digest)
 
     def _card_of(self, network: Network, step: str, notes: dict[str, Any]) -> ModelCard:
-        card = self.card
+        card, of = self.card, self.taught_by
         made = card_of(network, f'{card.name}-{step}', card.backbone, card.cut, card.aggregator,
                        card.aggregator_args, card.preprocessing, card.licence,
                        parent=card.digest, notes=notes)
         in_its_space = self.whole and self.config.learn.distill > 0.0
-        return replace(made, queries_maps_of=(card.digest, *card.queries_maps_of)
+        return replace(made, queries_maps_of=(of.digest, *of.queries_maps_of)
                        if in_its_space else ())
 
 

@@ -30,6 +30,7 @@ def prune(model: Path | None = None, /, *, out: Path,
           image: Annotated[str, Parameter(group=_LEARN)] = '',
           places: Annotated[list[str] | None, _EACH, Parameter(group=_LEARN)] = None,
           world: Annotated[int, Parameter(group=_LEARN)] = 0,
+          teacher: Annotated[Path | None, Parameter(group=_LEARN)] = None,
           truth: Annotated[str, Parameter(group=_JUDGE)] = '',
           query: Annotated[Path | None, Parameter(group=_JUDGE)] = None,
           validate: Annotated[list[str] | None, _EACH, Parameter(group=_JUDGE)] = None,
@@ -83,6 +84,9 @@ def prune(model: Path | None = None, /, *, out: Path,
         bag=run1/ (with --truth), or the word world; may be given several times.
     world
         So many rendered pictures beside the others, or worlds of --places world.
+    teacher
+        Another model to learn from than MODEL itself, such as the one that MODEL once learned
+        from; its descriptor is as long, and its maps are what the child may query.
     truth
         Poses of the first bag, a topic or tf: then its later half judges and is not learned from.
     query
@@ -163,8 +167,8 @@ def prune(model: Path | None = None, /, *, out: Path,
     console = Console()
     judges = Judges(tuple(validate or ()), tuple(test or ()))
     done = prune_model(model or default_model_folder(), out, source, judges, knobs, target,
-                       max_drop_points=max_recall_drop, device=device, force=force,
-                       controls=controls, int8_control=int8_control,
+                       teacher=teacher, max_drop_points=max_recall_drop, device=device,
+                       force=force, controls=controls, int8_control=int8_control,
                        say=lambda text: console.print(text, highlight=False, soft_wrap=True))
     if not done.by_first:
         return

@@ -45,7 +45,8 @@ class Pruned:
 
 
 def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, config: RunConfig,
-                target: Target, *, max_drop_points: float | None = None, device: str = 'auto',
+                target: Target, *, teacher: Path | None = None,
+                max_drop_points: float | None = None, device: str = 'auto',
                 force: bool = False, controls: bool = True, int8_control: bool = False,
                 say: Say = print) -> Pruned:
     """Prune a model folder until a target is met, and say which step to take.
@@ -69,7 +70,8 @@ def prune_model(parent: Path, out: Path, source: LessonSource, judges: Judges, c
         points = prune_and_learn(
             parent, lessons, judge, config,
             Goal(max_drop_points, target.map_places, target.map_precision, target.engine,
-                 asked=target.asked), out, ranks=place, force=force, saved_ms=saved_ms, say=speak)
+                 asked=target.asked), out, teacher=teacher, ranks=place, force=force,
+            saved_ms=saved_ms, say=speak)
         many, kept = target.map_places, target.map_precision
         int8 = partial(int8_controls, parent, lessons, judge, points[0], many, kept, speak)
         beside = place.by_first(partial(

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default model made smaller: its teacher, and the run that learns from it."""
+
+from dataclasses import replace
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+
+from vpr_ros.compress import distill_default, prune_default  # noqa: E402
+from vpr_ros.compress.distill_config import DistillConfig  # noqa: E402
+from vpr_ros.compress.distill_student import convap_args  # noqa: E402
+from vpr_ros.compress.prune_points import read_points  # noqa: E402
+from vpr_ros.compress.self_labelled import self_labelled  # noqa: E402
+from vpr_ros.core.card import Preprocessing  # noqa: E402
+from vpr_ros.nets.export import card_of, write_model  # noqa: E402
+from vpr_ros.nets.model_folder import read_card  # noqa: E402
+from vpr_ros.nets.network import build_network  # noqa: E402
+from vpr_ros.nets.torch_describer import load_network  # noqa: E402
+from vpr_ros.nets.torchvision_models import whole_network  # noqa: E402
+
+DISTILL = DistillConfig(width_mult=0.125, channels=8, grid=2, input_px=64, world_frames=0)
+RUN = """sparsity: 0.5
+steps: 1
+epochs: 1
+last_epochs: 0
+views: 16
+batch: 8
+reuse: 1
+multiple: 4
+refit: 0
+"""
+
+
+@pytest.fixture(scope='module')
+def images():
+    rng = np.random.default_rng(0)
+    return tuple(np.kron(rng.integers(0, 256, (8, 8, 3), np.uint8), np.ones((9, 9, 1), np.uint8))
+                 for _ in range(12))
+
+
+@pytest.fixture(scope='module')
+def shared(tmp_path_factory):
+    """Return a folder with a random teacher's weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp('shared')
+    file = folder / distill_default.TEACHER_FILE
+    file.parent.mkdir(parents=True)
+    torch.save(whole_network('mobilenet_v2').state_dict(), file)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def parent(tmp_path_factory):
+    """Return the folder of a dense student that was never taught."""
+    torch.manual_seed(1)
+    folder, args = tmp_path_factory.mktemp('parent') / 'model', convap_args(DISTILL)
+    network = build_network('resnet18', 'layer4', 'convap', args, DISTILL.width_mult)
+    write_model(folder, network, card_of(network, 'student', 'resnet18', 'layer4', 'convap', args,
+                                         Preprocessing(64, 64), 'Apache-2.0'))
+    return folder
+
+
+def test_the_teacher_speaks_the_language_of_the_student_as_far_as_a_turn_can(
+        shared, images, parent, tmp_path, monkeypatch):
+    monkeypatch.setattr(prune_default, '_VIEWS', 96)
+    turned, plain = tmp_path / 'turned', tmp_path / 'plain'
+    prune_default.write_teacher(turned, shared, images, parent, DISTILL, seed=0)
+    monkeypatch.setattr(prune_default, '_turn', lambda said, wanted: torch.eye(said.shape[1]))
+    prune_default.write_teacher(plain, shared, images, parent, DISTILL, seed=0)
+    views = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        said, unturned, student = (load_network(folder, read_card(folder))(views)
+                                   for folder in (turned, plain, parent))
+    assert said.shape == student.shape
+    # a turn leaves all similarities as they are
+    torch.testing.assert_close(said @ said.T, unturned @ unturned.T, atol=1e-4, rtol=0.0)
+    seen = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)[..., :64, :64].float() / 64 - 2
+    with torch.inference_mode():
+        near, far = ((load_network(folder, read_card(folder))(seen)
+                      * load_network(parent, read_card(parent))(seen)).sum(dim=1).mean()
+                     for folder in (turned, plain))
+    assert near > far
+
+
+def test_the_child_of_the_default_model_learns_from_its_teacher(
+        shared, images, parent, tmp_path, monkeypatch, capsys):
+    knobs = tmp_path / 'run.yaml'
+    knobs.write_text(RUN)
+    distill = tmp_path / 'distill.yaml'
+    distill.write_text('channels: 8\ngrid: 2\ninput_px: 64\nwidth_mult: 0.125\nworld_frames: 0\n')
+    pair = self_labelled(list(images))
+    monkeypatch.setattr(prune_default, '_VIEWS', 32)
+    monkeypatch.setattr(prune_default, 'source_images', lambda *_: images)
+    monkeypatch.setattr(prune_default, 'held_out_pairs', lambda _: (pair, pair, pair))
+    monkeypatch.setattr(prune_default, 'campus_loop', lambda _: replace(pair, name='campus'))
+    monkeypatch.setattr(prune_default, 'benchmark_pairs', lambda _: dict.fromkeys(
+        ('stromovka', 'webcams', 'corridor', 'laps'), pair))
+    given = ['--config', str(knobs), '--distill', str(distill), '--shared', str(shared),
+             '--parent', str(parent), '--out', str(tmp_path / 'out')]
+    for _ in range(2):   # the second call finds all done
+        monkeypatch.setattr(sys, 'argv', ['prune_default', *given])
+        prune_default.main()
+    points = read_points(tmp_path / 'out' / 'run')[0]
+    assert [each.chooses for each in points[1].recalls] == [True] * 2 + [False] * 5
+    card = read_card(tmp_path / 'out' / 'run' / 'step_01')
+    assert card.queries_maps_of == (read_card(tmp_path / 'out' / 'teacher').digest,)
+    assert card.parent == read_card(parent).digest
+    assert 'step 1  50% of channels' in capsys.readouterr().out
+
+
+def test_without_weights_it_says_what_is_missing(parent, images, tmp_path, monkeypatch, capsys):
+    knobs = tmp_path / 'run.yaml'
+    knobs.write_text(RUN)
+    monkeypatch.setattr(prune_default, 'source_images', lambda *_: images)
+    monkeypatch.setattr(sys, 'argv', [
+        'prune_default', '--config', str(knobs), '--distill', 'config/distill.yaml', '--shared',
+        str(tmp_path / 'nothing'), '--parent', str(parent), '--out', str(tmp_path / 'out')])
+    with pytest.raises(SystemExit) as stop:
+        prune_default.main()
+    assert stop.value.code == 2
+    assert distill_default.TEACHER_FILE in capsys.readouterr().err
