@@ -7,15 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args, Literal
 
-import yaml
-
+from vpr_ros.compress.knob_file import read_knobs
 from vpr_ros.compress.prune_scores import CRITERIA, Criterion
 from vpr_ros.compress.prune_widths import Allocation, Plan
-from vpr_ros.core import knobs
 from vpr_ros.errors import ModelError
 
 Schedule = Literal['linear', 'cubic', 'one-shot']
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
+
+def ramp(schedule: Schedule, step: int, steps: int) -> float:
+    """Return the share of all that is to go that is gone after step 1 ... `steps`.
+
+    linear: `e / E`. cubic: `1 - (1 - e / E)^3`, much at first and little at the end (Zhu and
+    Gupta, To prune, or not to prune, 2017). one-shot: all at once; what is left of the steps
+    only learns.
+    """
+    share = min(step / steps, 1.0)
+    if schedule == 'one-shot':
+        return float(step > 0)
+    return 1.0 - (1.0 - share) ** 3 if schedule == 'cubic' else share
 
 
 @dataclass(frozen=True)
@@ -49,18 +60,8 @@ class PruneConfig:
         return Plan(sparsity, self.gamma, self.allocation, self.multiple, self.least)
 
     def sparsity_at(self, step: int) -> float:
-        """Return the sparsity after step 1 ... `steps`.
-
-        linear: `s e / E`. cubic: `s (1 - (1 - e / E)^3)`, much at first and little at the end (Zhu
-        and Gupta, To prune, or not to prune, 2017). one-shot: all at once; what is left of the
-        steps only learns.
-        """
-        share = min(step / self.steps, 1.0)
-        if self.schedule == 'one-shot':
-            share = float(step > 0)
-        elif self.schedule == 'cubic':
-            share = 1.0 - (1.0 - share) ** 3
-        return self.sparsity * share
+        """Return the sparsity after step 1 ... `steps`."""
+        return self.sparsity * ramp(self.schedule, step, self.steps)
 
 
 @dataclass(frozen=True)
@@ -121,33 +122,4 @@ class RunConfig:
 
         Raises ModelError for a file that cannot be read, unknown keys and wrong types.
         """
-        known = {knob.name: knob for knob in knobs.knobs(cls)}
-        values = {**({} if path is None else _read(path)), **given}
-        where = 'the command' if path is None else str(path)
-        if unknown := sorted(set(values) - set(known)):
-            raise ModelError(f'{where} has unknown keys: {", ".join(unknown)}; there are '
-                             f'{", ".join(known)}')
-        for name, value in values.items():
-            values[name] = _typed(name, value, known[name].default, where)
-        return knobs.build(cls, values)
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        record = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ModelError(f'{path} cannot be read as YAML ({error})') from error
-    if not isinstance(record, dict):
-        raise ModelError(f'{path} is no table of keys')
-    return record
-
-
-def _typed(name: str, value: object, default: object, where: str) -> object:
-    wanted = type(default)
-    if wanted is tuple and isinstance(value, list | tuple):
-        return tuple(str(item) for item in value)
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is not wanted:
-        raise ModelError(f'{where}: {name} must be {wanted.__name__}, not {value!r}')
-    return value
+        return read_knobs(cls, path, given)
