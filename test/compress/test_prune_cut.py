@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vpr_ros.compress.prune import cut, freeze
+from vpr_ros.compress.prune_descriptor import numbers_left
 from vpr_ros.compress.prune_graph import groups_of
 from vpr_ros.compress.prune_groups import Group, kept_rows, Member, Part
 from vpr_ros.compress.prune_widths import Plan
@@ -22,7 +23,7 @@ INEXACT = {('boq', 'aggregator.project')}
 def silence(network, group, dead):
     """Take the weights of the channels `dead` to zero, in all layers of a group."""
     for member in group.members:
-        layer, rows = network.get_submodule(member.layer), member.rows(dead)
+        layer, rows = network.get_submodule(member.layer), ~member.rows(~dead)
         layer.weight.data[(slice(None), rows) if member.side == 'in' else rows] = 0.0
         if member.side == 'out' and getattr(layer, 'bias', None) is not None:
             layer.bias.data[rows] = 0.0
@@ -74,9 +75,28 @@ def test_channels_without_weights_leave_without_a_trace(make_dense, images, head
         torch.testing.assert_close(rest, whole, rtol=1e-4, atol=2e-6, msg=name)
 
 
+@pytest.mark.parametrize('head', ['grid', 'netvlad', 'netvlad-whiten'])
+def test_halves_of_a_fire_leave_their_own_numbers_of_the_descriptor(make_dense, images, head):
+    network = make_dense(head, 'squeezenet1_1', 'features.3', width_mult=0.5)
+    groups = groups_of(network)
+    kept = {group.name: np.ones(group.channels, bool) for group in groups}
+    dead = {group.name: some(group.channels, seed) for seed, group in enumerate(groups)
+            if '.expand' in group.name}
+    for group in groups:
+        if group.name in dead:
+            silence(network, group, dead[group.name])
+            kept[group.name] = ~dead[group.name]
+    with torch.no_grad():
+        whole, rest = network(images), cut(network, groups, kept)(images)
+    stays = numbers_left(groups, kept, whole.shape[1])
+    assert (len(stays) < whole.shape[1]) == (head != 'netvlad-whiten')
+    torch.testing.assert_close(rest, whole[:, stays], rtol=1e-4, atol=2e-6)
+
+
 @pytest.mark.parametrize(('backbone', 'cut_at'), [
     ('resnet18', 'layer2'), ('resnet50', 'layer1'), ('vgg16', 'features.9'),
-    ('mobilenet_v3_large', 'features.5'), ('efficientnet_b0', 'features.2')])
+    ('mobilenet_v3_large', 'features.5'), ('efficientnet_b0', 'features.2'),
+    ('squeezenet1_1', 'features.4')])
 def test_so_they_do_in_every_group_of_every_backbone(make_dense, images, backbone, cut_at):
     network = make_dense('convap', backbone, cut_at)
     groups = groups_of(network)

@@ -46,6 +46,19 @@ def test_channels_of_the_map_come_after_clusters():
     assert numbers_left([MAP, CLUSTERS], masks, 6).tolist() == [3, 5]
 
 
+def test_groups_side_by_side_make_one_axis():
+    first, second = (Group(name, count, (), Part.DESCRIPTOR, first=at)
+                     for name, count, at in (('backbone.a', 1, 0), ('backbone.b', 2, 1)))
+    masks = {'backbone.a': keep('x'), 'backbone.b': keep('.x'), CLUSTERS.name: keep('.x')}
+    # (cluster, channel of the map): 3 = (1, first), 4 = (1, second 0), 5 = (1, second 1)
+    assert numbers_left([second, first, CLUSTERS], masks, 6).tolist() == [3, 5]
+    rows = torch.tensor([[0.0, 1, 1, 1, 0, 0], [2.0, 1, 1, 1, 4, 2]])
+    found = variances(nn.Identity(), [second, first, CLUSTERS], rows)   # [[1, 0, 0], [0, 4, 1]]
+    assert found['backbone.a'].tolist() == [1.0]
+    np.testing.assert_allclose(found['backbone.b'], np.array([4, 1]) / 2.5)
+    np.testing.assert_allclose(found[CLUSTERS.name], np.array([1, 5]) / 3.0)
+
+
 def test_a_descriptor_that_nothing_makes_stays_whole():
     assert numbers_left([INNER], {}, 5).tolist() == [0, 1, 2, 3, 4]
     assert variances(nn.Identity(), [INNER], torch.zeros(2, 5)) == {}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -26,7 +27,8 @@ HEADS = ('gem', 'gem-linear', 'convap', 'grid', 'mixvpr', 'netvlad', 'netvlad-re
     ('mobilenet_v3_large', 'features.6', 12,   # expanded, depthwise, squeezed and excited
      ('features.4.block.0.0', 'features.4.block.1.0', 'features.4.block.2.fc2')),
     ('efficientnet_b0', 'features.3', 14,
-     ('features.2.0.block.0.0', 'features.2.0.block.1.0', 'features.2.0.block.2.fc2'))])
+     ('features.2.0.block.0.0', 'features.2.0.block.1.0', 'features.2.0.block.2.fc2')),
+    ('squeezenet1_1', 'features.4', 8, ('features.3.expand3x3',))])   # halves side by side
 def test_every_backbone_can_be_cut_in_half_and_runs(
         make_dense, prune_by, backbone, cut, groups, together):
     network = make_dense('convap', backbone, cut, width_mult=0.5)
@@ -100,16 +102,50 @@ class Joined(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.left, self.right = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
-        self.last = nn.Conv2d(8, 4, 1)
+        self.left, self.right = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 5, 1)
+        self.last = nn.Conv2d(9, 4, 1)
 
     def forward(self, x):
         return self.last(torch.cat([self.left(x), self.right(x)], dim=1))
 
 
-def test_channels_in_another_order_are_refused():
+def test_what_is_read_side_by_side_is_cut_side_by_side():
+    groups = {group.name: group for group in groups_of(Network(Joined(), Grid(2)))}
+    assert groups['backbone.left'].members[1] == Member('backbone.last', 'in', first=0, of=9)
+    right = groups['backbone.right'].members[1]
+    assert right == Member('backbone.last', 'in', first=4, of=9)
+    kept = np.array([True, False, True, False, True])
+    assert right.rows(kept).tolist() == [True] * 4 + kept.tolist()
+
+
+@pytest.mark.parametrize(('head', 'descriptor'), [
+    ('grid', True), ('netvlad', True), ('netvlad-whiten', False), ('convap', False)])
+def test_a_head_reads_both_halves_of_a_fire(make_dense, head, descriptor):
+    network = make_dense(head, 'squeezenet1_1', 'features.3', width_mult=0.5)
+    halves = [group for group in groups_of(network) if '.expand' in group.name]
+    assert {(group.name.rpartition('.')[2], group.first, group.channels) for group in halves} == {
+        ('expand1x1', 0, 32), ('expand3x3', 32, 32)}
+    for group in halves:
+        assert (group.part is Part.DESCRIPTOR) == descriptor
+        for member in group.members[1:]:
+            assert (member.first, member.of) == (group.first, 64)
+
+
+class Repeated(nn.Module):
+    """The same channels twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.last(torch.cat([x, x], dim=1))
+
+
+def test_channels_that_are_read_twice_are_refused():
     with pytest.raises(ModelError, match=r'of backbone\.last are not one to one'):
-        groups_of(Network(Joined(), Grid(2)))
+        groups_of(Network(Repeated(), Grid(2)))
 
 
 def test_an_unknown_aggregator_is_refused():

@@ -54,6 +54,12 @@ def test_two_groups_of_a_descriptor_share_what_it_loses():
     assert channels_left(groups, flat(groups), Plan(0.36, 0.0)) == {'d': 512, 'rows': 100}
 
 
+def test_groups_side_by_side_in_the_map_lose_the_same_share_of_it():
+    groups = [group(f'backbone.{name}', 64, Part.DESCRIPTOR) for name in ('a', 'b')]
+    assert channels_left(groups, flat(groups), Plan(0.5, 1.0)) == {
+        'backbone.a': 32, 'backbone.b': 32}
+
+
 @pytest.mark.parametrize('head', HEADS)
 def test_gamma_changes_the_dimension_of_every_aggregator(make_dense, prune_by, images, head):
     network = make_dense(head, cut='features.4', width_mult=0.5)

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
     {'cut': 'features.1', 'aggregator': 'boq', 'args': {
         'channels': 8, 'queries': 5, 'blocks': 1, 'rows': 3, 'heads': 2, 'hidden': 6}},
     {'backbone': 'mobilenet_v3_large', 'cut': 'features.4', 'aggregator': 'gem', 'args': {}},
+    {'backbone': 'squeezenet1_0', 'cut': 'features.6', 'aggregator': 'grid', 'args': {'grid': 2}},
 ], ids=lambda recipe: '-'.join(map(str, recipe.values())))
 def test_engine_and_reference_agree(make_network, pictures, tmp_path, recipe):
     write_model(tmp_path / 'model', *make_network(**recipe))

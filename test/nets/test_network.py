@@ -18,7 +18,9 @@ from vpr_ros.nets.widths import set_widths, widths_of
     ('resnet34', 'layer2', (128, 16, 16)), ('resnet50', 'layer1', (256, 32, 32)),
     ('resnet101', 'layer2', (512, 16, 16)), ('vgg16', 'features.28', (512, 8, 8)),
     ('vgg16', 'features.9', (128, 32, 32)), ('mobilenet_v3_large', 'features.6', (40, 16, 16)),
-    ('efficientnet_b0', 'features.3', (40, 16, 16))])
+    ('efficientnet_b0', 'features.3', (40, 16, 16)),
+    ('squeezenet1_0', 'features.9', (384, 15, 15)), ('squeezenet1_0', 'features', (512, 7, 7)),
+    ('squeezenet1_1', 'features.4', (128, 31, 31))])
 def test_a_backbone_ends_at_its_cut(name, cut, shape):
     backbone = build_backbone(name, cut).eval()
     assert backbone(torch.zeros(2, 3, 128, 128)).shape == (2, *shape)
@@ -35,6 +37,15 @@ def test_a_cut_backbone_computes_what_torchvision_does(name, cut):
     torch.testing.assert_close(last(pooled), whole(x))
 
 
+def test_a_cut_squeezenet_computes_what_torchvision_does():
+    whole = whole_network('squeezenet1_1').eval()
+    backbone = build_backbone('squeezenet1_1', 'features').eval()
+    backbone.load_state_dict({key: value for key, value in whole.state_dict().items()
+                              if key.startswith('features.')})
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(whole.classifier(backbone(x)).flatten(1), whole(x))
+
+
 def test_torchvision_may_be_asked_for_again():
     assert load_torchvision() is load_torchvision()
 
@@ -42,19 +53,29 @@ def test_torchvision_may_be_asked_for_again():
 @pytest.mark.parametrize(('name', 'cut', 'said'), [
     ('alexnet', 'features', "'alexnet' is not known; choose one of resnet18, resnet34"),
     ('resnet18', 'layer9', "resnet18 has no child 'layer9'; its children are conv1, bn1"),
-    ('mobilenet_v2', 'features.19', "has no child 'features.19'")])
+    ('mobilenet_v2', 'features.19', "has no child 'features.19'"),
+    ('squeezenet1_0', 'features.13', "has no child 'features.13'"),
+    ('squeezenet1_0', 'features.3.expand1x1', '3 has two halves side by side and stays whole')])
 def test_an_unknown_backbone_or_cut_is_refused(name, cut, said):
     with pytest.raises(ModelError, match=said):
         build_backbone(name, cut)
 
 
-@pytest.mark.parametrize(('name', 'cut'), [('mobilenet_v2', 'features.4'),
-                                           ('resnet18', 'layer2')])
+@pytest.mark.parametrize(('name', 'cut'), [('mobilenet_v2', 'features.4'), ('resnet18', 'layer2'),
+                                           ('squeezenet1_0', 'features.5')])
 def test_half_width_halves_every_layer_but_the_image(name, cut):
     dense, half = (widths_of(build_backbone(name, cut, width)) for width in (1.0, 0.5))
     assert half[next(iter(half))][0] == 3
     for layer, (_, n_out) in dense.items():
         assert abs(half[layer][1] - n_out / 2) <= 4, layer
+
+
+@pytest.mark.parametrize('width_mult', [0.1, 0.3, 0.7])
+def test_a_squeezenet_of_any_width_fits_together(width_mult):
+    backbone = build_backbone('squeezenet1_1', 'features.9', width_mult)
+    halves = widths_of(backbone)['features.9.expand1x1'][1]
+    assert halves == widths_of(backbone)['features.9.expand3x3'][1]
+    assert backbone(torch.zeros(1, 3, 64, 64)).shape == (1, 2 * halves, 3, 3)
 
 
 @pytest.mark.parametrize('recipe', [
@@ -68,7 +89,9 @@ def test_half_width_halves_every_layer_but_the_image(name, cut):
     {'backbone': 'resnet50', 'cut': 'layer2', 'aggregator': 'mixvpr', 'width_mult': 0.125,
      'args': {'channels': 4, 'rows': 2, 'depth': 2, 'height': 8, 'width': 8}},
     {'backbone': 'vgg16', 'cut': 'features.12', 'aggregator': 'gem', 'args': {'dim': 4},
-     'width_mult': 0.125}])
+     'width_mult': 0.125},
+    {'backbone': 'squeezenet1_0', 'cut': 'features.5', 'aggregator': 'grid', 'args': {'grid': 2},
+     'width_mult': 0.3}])
 def test_a_network_rebuilds_from_its_card_alone(make_network, recipe):
     network, card = make_network(**recipe)
     again = rebuild(ModelCard.from_json(card.to_json(), 'card.json'))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import torch
 from torch import Tensor
 
-from vpr_ros.compress.prune_groups import Group, Mask, Part
+from vpr_ros.compress.prune_groups import descriptor_axes, Group, Mask
 from vpr_ros.compress.prune_scores import Scores
 from vpr_ros.nets.network import Network
 
@@ -18,21 +18,17 @@ _BATCH = 16
 
 
 def makers_of(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups that make the descriptor, the one that varies slowest first.
-
-    Channels before rows; but the channels of the map vary fastest where clusters make the
-    descriptor with them (NetVLAD).
-    """
-    return sorted((group for group in groups if group.part is Part.DESCRIPTOR),
-                  key=lambda group: group.name.startswith('backbone.'))
+    """Return the groups that make the descriptor, the one that varies slowest first."""
+    return [group for axis in descriptor_axes(groups) for group in axis]
 
 
 def numbers_left(groups: Sequence[Group], masks: Mapping[str, Mask], dim: int
                  ) -> NDArray[np.intp]:
     """Return which of the descriptor's `dim` numbers stay when channels do."""
     kept = np.ones(1, dtype=bool)
-    for group in makers_of(groups):
-        kept = np.kron(kept, masks[group.name]).astype(bool)
+    for axis in descriptor_axes(groups):
+        stays = np.concatenate([masks[group.name] for group in axis])
+        kept = np.kron(kept, stays).astype(bool)
     return np.flatnonzero(np.repeat(kept, dim // len(kept)))
 
 
@@ -42,17 +38,18 @@ def variances(network: Network, groups: Sequence[Group], pictures: Tensor) -> di
     For the groups that make the descriptor, with mean one; what does not vary tells no place from
     another. `pictures` (P, 3, H, W) are preprocessed.
     """
-    makers = makers_of(groups)
-    if not makers:
+    axes = descriptor_axes(groups)
+    if not axes:
         return {}
     with torch.inference_mode():
         rows = torch.cat([network.eval()(pictures[i:i + _BATCH])
                           for i in range(0, len(pictures), _BATCH)]).numpy()
-    sizes = [group.channels for group in makers]
+    sizes = [sum(group.channels for group in axis) for axis in axes]
     spread = rows.var(axis=0, dtype=np.float64).reshape(*sizes, -1)
     found = {}
-    for axis, group in enumerate(makers):
-        others = tuple(i for i in range(spread.ndim) if i != axis)
-        scores = spread.sum(axis=others)
-        found[group.name] = scores / max(float(scores.mean()), 1e-300)
+    for number, axis in enumerate(axes):
+        others = tuple(i for i in range(spread.ndim) if i != number)
+        ends = np.cumsum([group.channels for group in axis])[:-1]
+        for group, scores in zip(axis, np.split(spread.sum(axis=others), ends), strict=True):
+            found[group.name] = scores / max(float(scores.mean()), 1e-300)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import copy
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -14,6 +15,7 @@ from vpr_ros.compress.prune_groups import Group, Member, Part
 from vpr_ros.compress.prune_heads import head_of
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.network import channels_of, Network
+from vpr_ros.nets.widths import widths_of
 
 _READER = 'reader'   # stands for whatever the head does with the map
 _PROBE_PX = 64
@@ -25,46 +27,57 @@ def groups_of(network: Network) -> tuple[Group, ...]:
     The graph of the backbone ends in a layer that reads the map. In its place come the layers of
     the head that do, so that their inputs follow the very channels that are deleted. Not the head
     itself: NetVLAD and MixVPR cannot be traced (they move channels to other dimensions).
-    Raises ModelError where channels are coupled in another order than one to one.
+    Raises ModelError where channels are coupled in another order than one to one, or side by side.
     """
     head = head_of(network.aggregator)
     found = []
-    for members in _coupled(network.backbone):
-        read = any(member.layer == _READER for member in members)
+    for channels, members in _coupled(network.backbone):
+        reader = next((member for member in members if member.layer == _READER), None)
         inside = tuple(member for member in members if member.layer != _READER)
         if not inside:
             continue
-        name = next(member.layer for member in inside if member.side == 'out')
+        reads = () if reader is None else tuple(
+            replace(member, first=reader.first, of=reader.of) for member in head.reads)
         found.append(Group(
-            name, _rows(network, name), inside + (head.reads if read else ()),
-            Part.DESCRIPTOR if read and head.map_is_descriptor else Part.BACKBONE))
+            next(member.layer for member in inside if member.side == 'out'), channels,
+            inside + reads,
+            Part.DESCRIPTOR if reader and head.map_is_descriptor else Part.BACKBONE,
+            first=0 if reader is None else reader.first))
     return (*found, *head.groups)
 
 
-def _coupled(backbone: nn.Module) -> Iterator[tuple[Member, ...]]:
-    """Yield the sides of layers that share their channels, under their names in the network."""
+def _coupled(backbone: nn.Module) -> Iterator[tuple[int, tuple[Member, ...]]]:
+    """Yield how many channels are shared, and by which sides of layers, named as in the network.
+
+    A layer may read others beside them.
+    """
     import torch_pruning
     copied = _traceable(backbone)
     traced = nn.Sequential()
     traced.add_module('backbone', copied)
     traced.add_module(_READER, nn.Conv2d(channels_of(copied), 8, 1))
     names = {module: name for name, module in traced.named_modules()}
+    widths = widths_of(traced)
     graph = torch_pruning.DependencyGraph()
     graph.build_dependency(traced, torch.zeros(1, 3, _PROBE_PX, _PROBE_PX))
     groups: Any = graph.get_all_groups(root_module_types=[nn.Conv2d])
     for group in list(groups):
         members: dict[Member, None] = {}
+        channels = len(group[0].idxs)
         for dependency, rows in group:
             name = names.get(dependency.target.module)
             if name is None:
                 continue  # an operation without weights
-            if list(rows) != list(range(len(rows))):
+            is_out = dependency.handler.__name__ == 'prune_out_channels'
+            among, first = widths[name][is_out], rows[0]
+            if list(rows) != list(range(first, first + channels)) or name in (
+                    member.layer for member in members if (member.side == 'out') == is_out):
                 raise ModelError(f'the channels of {name} are not one to one those of the layers '
                                  'around it; this network cannot be pruned')
-            is_out = dependency.handler.__name__ == 'prune_out_channels'
-            members[Member(name, 'out' if is_out else 'in')] = None
+            members[Member(name, 'out' if is_out else 'in', first=first,
+                           of=0 if among == channels else among)] = None
         if {member.layer for member in members} != {_READER} or len(members) > 1:
-            yield _in_order(members, names.values())
+            yield channels, _in_order(members, names.values())
 
 
 def _in_order(members: dict[Member, None], names: Any) -> tuple[Member, ...]:
@@ -83,7 +96,3 @@ def _traceable(backbone: nn.Module) -> nn.Module:
         if hasattr(module, 'inplace'):
             cast(Any, module).inplace = False
     return copied.requires_grad_(True)
-
-
-def _rows(network: nn.Module, layer: str) -> int:
-    return int(cast(Any, network.get_submodule(layer)).weight.shape[0])

@@ -81,7 +81,8 @@ def _lamp(squared: Scores) -> Scores:
 
 
 def _bn_scale(network: nn.Module, group: Group) -> Scores:
-    factors = [layer.weight.detach().abs().double().numpy() for member in group.members
+    factors = [_by_channel(layer.weight.detach().abs(), group.channels, member
+                           )[:, 0].double().numpy() for member in group.members
                if isinstance(layer := network.get_submodule(member.layer), nn.BatchNorm2d)]
     return _mean(factors) if factors else _norms(network, group, 1)
 
@@ -107,8 +108,8 @@ def _weights(network: nn.Module, group: Group) -> Iterator[Tensor]:
 def _by_channel(weight: Tensor, channels: int, member: Member) -> Tensor:
     """(rows, ...) -> (channels, rest), by the axis of a member."""
     axis = 1 if member.side == 'in' else 0
-    by_row = weight.movedim(axis, 0).reshape(member.outer, channels, member.inner, -1)
-    return by_row.movedim(1, 0).reshape(channels, -1)
+    by_row = weight.movedim(axis, 0).reshape(member.outer, member.of or channels, member.inner, -1)
+    return by_row.movedim(1, 0)[member.first:member.first + channels].reshape(channels, -1)
 
 
 def _mean(parts: Sequence[Scores]) -> Scores:

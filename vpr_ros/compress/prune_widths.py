@@ -10,7 +10,7 @@ from typing import get_args, Literal
 
 import numpy as np
 
-from vpr_ros.compress.prune_groups import Group, Mask, Part
+from vpr_ros.compress.prune_groups import descriptor_axes, Group, Mask, Part
 from vpr_ros.compress.prune_scores import Scores
 from vpr_ros.errors import ModelError
 
@@ -75,7 +75,7 @@ def channels_left(dense: Sequence[Group], scores: Mapping[str, Scores], plan: Pl
             group.name: max(saved_ms[group.name], 0.0) / (0.5 * group.channels)
             for group in inner})
     # The size is a product where channels and rows make the descriptor: each gives its part.
-    share = (1.0 - plan.gamma * plan.sparsity) ** (1.0 / max(len(outer), 1))
+    share = (1.0 - plan.gamma * plan.sparsity) ** (1.0 / max(len(descriptor_axes(dense)), 1))
     left |= {group.name: share * group.channels for group in outer}
     return {group.name: min(_rounded(left[group.name], group, plan), len(scores[group.name]))
             for group in dense}

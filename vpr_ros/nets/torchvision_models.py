@@ -16,7 +16,8 @@ from vpr_ros.errors import ModelError
 from vpr_ros.nets.widths import set_widths, widths_of
 
 BACKBONES = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'vgg16',
-             'mobilenet_v2', 'mobilenet_v3_large', 'efficientnet_b0')
+             'mobilenet_v2', 'mobilenet_v3_large', 'efficientnet_b0', 'squeezenet1_0',
+             'squeezenet1_1')
 
 _OPERATORS = ('nms', 'qnms')
 _SCHEMA = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
@@ -65,14 +66,25 @@ def build_backbone(name: str, cut: str, width_mult: float = 1.0) -> nn.Sequentia
     VGG16's 'features.28' is its last convolution, without the ReLU and the pooling behind it.
     `width_mult` scales the channels of every layer, rounded to a multiple of 8.
     (B, 3, H, W) -> (B, channels, H', W').
-    Raises ModelError for a network or a child that does not exist.
+    Raises ModelError for a network or a child that does not exist, and for a Fire of SqueezeNet
+    that would be cut in two.
     """
     whole = _vgg16_features() if name == 'vgg16' else whole_network(name)
     backbone = _cut(whole, cut.split('.'), f'{name} has no child {cut!r}')
     if width_mult != 1.0:  # not torchvision's own, which also moves short cuts between layers
-        set_widths(backbone, {layer: (_scaled(n_in, width_mult), _scaled(n_out, width_mult))
-                              for layer, (n_in, n_out) in widths_of(backbone).items()})
+        set_widths(backbone, _scaled_widths(backbone, width_mult))
     return backbone
+
+
+def _scaled_widths(backbone: nn.Module, width_mult: float) -> dict[str, tuple[int, int]]:
+    """Return scaled (in, out) of each layer; what reads both halves of a Fire gets both."""
+    found, halves = {}, 0
+    for layer, (n_in, n_out) in widths_of(backbone).items():
+        is_behind = layer.endswith('.squeeze') and halves
+        found[layer] = (2 * halves if is_behind else _scaled(n_in, width_mult),
+                        _scaled(n_out, width_mult))
+        halves = found[layer][1] if layer.endswith('.expand3x3') else halves
+    return found
 
 
 def _vgg16_features() -> nn.Module:
@@ -99,6 +111,9 @@ def _cut(module: nn.Module, path: list[str], complaint: str) -> nn.Sequential:
     kept: OrderedDict[str, nn.Module] = OrderedDict()
     for name, child in module.named_children():
         if name == path[0]:
+            if len(path) > 1 and hasattr(child, 'expand3x3'):
+                raise ModelError(f'{complaint}: {name} has two halves side by side and stays '
+                                 'whole; cut before or behind it')
             kept[name] = child if len(path) == 1 else _cut(child, path[1:], complaint)
             return nn.Sequential(kept)
         kept[name] = child
