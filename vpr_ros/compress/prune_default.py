@@ -55,12 +55,15 @@ def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, paren
     teacher = out / 'teacher'
     if not (teacher / MANIFEST).is_file():
         write_teacher(teacher, shared, images, parent, distill, config.learn.seed)
-    choosing = held_out_pairs(shared / 'data')[:2]
-    known = benchmark_pairs(shared / 'data')
-    judge = Judge([*choosing, *(known[name] for name in (
-        'stromovka', 'webcams', 'corridor', 'laps')), campus_loop(shared / 'data')], len(choosing))
-    prune_and_learn(parent, Pictures(images), judge, config,
+    prune_and_learn(parent, Pictures(images), judge_on(shared / 'data'), config,
                     Goal(map_precision=Precision.INT8), out / 'run', teacher=teacher)
+
+
+def judge_on(data: Path) -> Judge:
+    """Return the judge by the sets below `data`; two held-out halves choose, as written above."""
+    choosing, known = held_out_pairs(data)[:2], benchmark_pairs(data)
+    return Judge([*choosing, *(known[name] for name in (
+        'stromovka', 'webcams', 'corridor', 'laps')), campus_loop(data)], len(choosing))
 
 
 def write_teacher(folder: Path, shared: Path, images: tuple[Image, ...], parent: Path,
