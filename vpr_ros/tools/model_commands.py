@@ -6,15 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+import math
 from pathlib import Path
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
 
 from vpr_ros.core.card import ModelCard, Resize
 from vpr_ros.errors import ModelError
+from vpr_ros.tools.flags import given
 
 model_app = App(name='model', help='Bring a network, or look at one.')
 
@@ -25,6 +27,7 @@ _NO = Parameter(negative=())
 def model_import(checkpoint: Path, /, *, out: Path, layout: str = 'torchvision', size: str = '',
                  resize: Resize | None = None, grid: int | None = None, l2: str = '',
                  backbone: str = '', cut: str = '', aggregator: str = '',
+                 scale: float | None = None, mean: str = '', std: str = '',
                  name: str | None = None, license: str = 'unknown',
                  force: Annotated[bool, _NO] = False) -> None:
     """Turn published weights into a model folder (needs torch).
@@ -54,6 +57,12 @@ def model_import(checkpoint: Path, /, *, out: Path, layout: str = 'torchvision',
         The last layer to keep, such as features.14 or layer3.
     aggregator
         gem, or grid: the mean over each cell of a coarse grid.
+    scale
+        What pixels of 0 to 255 are divided by first (default 255; networks from Caffe: 1).
+    mean
+        What is then taken off red, green and blue, such as 123,117,104 (default ImageNet's).
+    std
+        And what they are then divided by, such as 1,1,1 (default ImageNet's).
     name
         Name of the model; left out: that of the folder.
     license
@@ -63,13 +72,17 @@ def model_import(checkpoint: Path, /, *, out: Path, layout: str = 'torchvision',
     """
     refuse_without_torch()
     pixels = parse_size(size)
+    colors: dict[str, Any] = {'scale': scale, 'mean': parse_colors('--mean', mean),
+                              'std': parse_colors('--std', std)}
     if layout == 'torchvision':
         card = _import_torchvision(checkpoint, out, backbone, cut, aggregator, grid, pixels,
-                                   resize, name, license, force)
+                                   resize, colors, name, license, force)
     else:
-        if given := [flag for flag, value in (('--backbone', backbone), ('--cut', cut),
-                                              ('--aggregator', aggregator)) if value]:
-            raise ModelError(f'{" and ".join(given)}: a file in the layout {layout} says that '
+        if said := [flag for flag, value in (('--backbone', backbone), ('--cut', cut),
+                                             ('--aggregator', aggregator),
+                                             ('--scale', scale is not None),
+                                             ('--mean', mean), ('--std', std)) if value]:
+            raise ModelError(f'{" and ".join(said)}: a file in the layout {layout} says that '
                              'itself; leave it out')
         from vpr_ros.nets.layouts import Unsaid
         from vpr_ros.nets.model_import import import_checkpoint
@@ -142,9 +155,24 @@ def parse_size(text: str) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[-1])
 
 
+def parse_colors(flag: str, text: str) -> tuple[float, float, float] | None:
+    """Return the numbers of '123,117,104', None of ''; raises ModelError."""
+    if not text:
+        return None
+    try:
+        red, green, blue = (float(part) for part in text.split(','))
+        if not math.isfinite(red + green + blue):
+            raise ValueError
+    except ValueError:
+        raise ModelError(f'{flag} is a number each for red, green and blue, such as 123,117,104, '
+                         f'not {text!r}') from None
+    return red, green, blue
+
+
 def _import_torchvision(checkpoint: Path, out: Path, backbone: str, cut: str, aggregator: str,
                         grid: int | None, size: tuple[int, int] | None, resize: Resize | None,
-                        name: str | None, license: str, force: bool) -> ModelCard:
+                        colors: dict[str, Any], name: str | None, license: str, force: bool
+                        ) -> ModelCard:
     if missing := [flag for flag, value in (('--backbone', backbone), ('--cut', cut),
                                             ('--aggregator', aggregator)) if not value]:
         raise ModelError(f'the layout torchvision needs {", ".join(missing)}; a network for place '
@@ -155,8 +183,8 @@ def _import_torchvision(checkpoint: Path, out: Path, backbone: str, cut: str, ag
     return import_torchvision(
         checkpoint, backbone, cut, aggregator, out,
         aggregator_args=None if grid is None else {'grid': grid},
-        preprocessing=Preprocessing(height, width, resize or Resize.AREA), name=name or out.name,
-        licence=license, force=force)
+        preprocessing=Preprocessing(height, width, resize or Resize.AREA, **given(**colors)),
+        name=name or out.name, licence=license, force=force)
 
 
 def refuse_without_torch() -> None:
