@@ -31,7 +31,7 @@ MESSAGES = {
 LIBRARIES = {
     'core': {'numpy', 'cv2', 'scipy', 'faiss'},
     'nets': {'numpy', 'cv2', 'scipy', 'safetensors', 'torch', 'torchvision', 'onnx', 'onnxruntime',
-             'openvino'},
+             'openvino', 'zstandard'},
     'compress': {'numpy', 'cv2', 'safetensors', 'yaml', 'torch', 'torch_pruning',
                  'pytorch_metric_learning', 'onnx',
                  'onnxruntime', 'openvino', 'nncf'},

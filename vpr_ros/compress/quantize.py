@@ -32,6 +32,7 @@ from vpr_ros.nets.model_folder import (
     seal_model,
     WEIGHTS,
 )
+from vpr_ros.nets.opened_model import opened
 from vpr_ros.nets.preprocess import preprocess
 
 FORMATS = {'onnxruntime': ('onnxruntime',), 'openvino': ('openvino',),
@@ -72,7 +73,7 @@ def quantize(parent: Path, images: Sequence[Image], pair: RunPair, out: Path, *,
     """
     refuse_existing(out, force, ModelError)
     engines = _engines(form)
-    parent_card = read_card(parent)
+    parent_card, parent = read_card(parent), opened(parent)
     if parent_card.precision == 'int8':
         raise ModelError(f'{parent} is int8 already; quantize the model that it was made from '
                          f'({(parent_card.parent or "unknown")[:12]})')

@@ -23,7 +23,10 @@ class EngineDescriber(ABC):
     """A network in one engine at one precision; a subclass runs (B, 3, H, W) -> (B, dim).
 
     `choice` says in one line why this engine and precision run, for logs and headers.
+    `reads_later`: the graph's file must stay for as long as the describer is used.
     """
+
+    reads_later = False
 
     def __init__(self, card: ModelCard, engine: str, precision: str, threads: int) -> None:
         if threads < 0:

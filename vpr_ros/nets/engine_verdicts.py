@@ -18,6 +18,7 @@ from vpr_ros.core.card import ModelCard
 from vpr_ros.core.folder import file_digest
 from vpr_ros.nets.engines import Candidate, engine_versions, ENGINES, gpu_present, PRECISIONS
 from vpr_ros.nets.model_folder import MANIFEST
+from vpr_ros.nets.private_folder import is_private
 
 NAME = '.engines.json'  # hidden: a copy of the folder or a package need not carry it
 _SCHEMA = 1
@@ -81,9 +82,11 @@ def remember_verdict(folder: Path, card: ModelCard, key: str, verdict: Verdict) 
     return 'remembered nowhere: neither the model folder nor the cache can be written'
 
 
-def _files(folder: Path, card: ModelCard) -> tuple[Path, Path]:
+def _files(folder: Path, card: ModelCard) -> tuple[Path, ...]:
+    """Return where verdicts are kept; beside a packed model nothing is, its folder goes."""
     cache = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return folder / NAME, Path(cache).expanduser() / 'vpr_ros' / 'engines' / f'{card.digest}.json'
+    shared = Path(cache).expanduser() / 'vpr_ros' / 'engines' / f'{card.digest}.json'
+    return (shared,) if is_private(folder) else (folder / NAME, shared)
 
 
 def _read(file: Path) -> dict[str, Any]:

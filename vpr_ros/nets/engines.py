@@ -16,6 +16,7 @@ from vpr_ros.core.card import ModelCard
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.engine_describer import EngineDescriber
 from vpr_ros.nets.model_folder import GRAPH, INT8_GRAPH, OPENVINO_INT8
+from vpr_ros.nets.opened_model import opened
 
 ENGINES = ('auto', 'onnxruntime', 'openvino', 'torch')
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16', 'int8')
@@ -70,7 +71,7 @@ def candidates(folder: Path, card: ModelCard, engine: str, precision: str
     Raises ModelError when there is nothing.
     """
     refuse_unknown(engine, precision)
-    names = _engines(engine)
+    names, folder = _engines(engine), opened(folder)
     if not names:
         raise ModelError(f'no engine is installed; {_INSTALL["onnxruntime"]}')
     if precision != 'auto':
@@ -92,7 +93,7 @@ def candidates(folder: Path, card: ModelCard, engine: str, precision: str
 def open_describer(folder: Path, card: ModelCard, threads: int, candidate: Candidate
                    ) -> EngineDescriber:
     """Return the describer of a checked folder in one engine and precision; raises ModelError."""
-    engine, precision = candidate.engine, candidate.precision
+    engine, precision, folder = candidate.engine, candidate.precision, opened(folder)
     if engine == 'torch':
         from vpr_ros.nets.torch_describer import load_network, TorchDescriber
         return TorchDescriber(load_network(folder, card), card, threads, precision)

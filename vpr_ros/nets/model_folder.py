@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model on disk: card, weights and ONNX graph in one folder, sealed by digests."""
+"""A model on disk: card, weights and ONNX graph in one folder, sealed by digests.
+
+A packed model (`.vprz`) is taken wherever a folder is.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 from vpr_ros.core.card import ModelCard
 from vpr_ros.core.folder import broken_seal, seal
 from vpr_ros.errors import ModelError
+from vpr_ros.nets.opened_model import opened
 
 if TYPE_CHECKING:
     from vpr_ros.nets.engine_describer import EngineDescriber
@@ -24,6 +29,7 @@ def load_describer(folder: Path | None, threads: int = 0, engine: str = 'auto',
                    precision: str = 'auto') -> EngineDescriber:
     """Return the describer of a model folder; torch is not needed, unless it is asked for.
 
+    A packed model is unpacked into memory, and gone from there once it is loaded.
     None stands for the default model.  `threads` 0 leaves the number to the engine.  `engine` and
     `precision` are among `engines.ENGINES` and `engines.PRECISIONS`; auto measures which is the
     fastest here, once, and never takes a precision that the card was not released with, nor a
@@ -34,7 +40,21 @@ def load_describer(folder: Path | None, threads: int = 0, engine: str = 'auto',
     """
     from vpr_ros.nets.engine_choice import choose_describer  # pulls OpenCV in
     folder = default_model_folder() if folder is None else folder
-    return choose_describer(folder, read_card(folder), threads, engine, precision)
+    if not folder.is_file():
+        return choose_describer(folder, read_card(folder), threads, engine, precision)
+    from vpr_ros.nets.unpack import unpacked_privately
+    private = unpacked_privately(folder)
+    try:
+        describer = choose_describer(private.path, read_card(private.path), threads, engine,
+                                     precision)
+    except BaseException:
+        private.close()
+        raise
+    if describer.reads_later:
+        finalize(describer, private.close)
+    else:
+        private.close()
+    return describer
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -42,6 +62,7 @@ def read_card(folder: Path) -> ModelCard:
 
     Raises ModelError when the folder is absent, incomplete or damaged.
     """
+    folder = opened(folder)
     if not folder.is_dir():
         raise ModelError(f'there is no model folder {folder}; check the path, or leave the model '
                          'out to use the default one')

@@ -24,6 +24,8 @@ _NATIVE = {'bf16': 'BF16', 'fp16': 'FP16'}  # under which names the processor's 
 class OpenvinoDescriber(EngineDescriber):
     """A network as an ONNX graph or OpenVINO's own; (B, 3, H, W) float32 in, (B, dim) out."""
 
+    reads_later = True  # once more for its first batch, and mapped in between
+
     def __init__(self, graph: Path, card: ModelCard, threads: int = 0,
                  precision: str = 'fp32') -> None:
         """Load and compile the graph; `threads` 0 leaves their number to the engine.

@@ -16,6 +16,7 @@ from vpr_ros.nets.engines import candidates, installed, open_describer
 from vpr_ros.nets.export import export_onnx, weights_of
 from vpr_ros.nets.model_folder import GRAPH, read_card, seal_model, WEIGHTS
 from vpr_ros.nets.network import map_shape, Network
+from vpr_ros.nets.opened_model import opened
 from vpr_ros.nets.torch_describer import load_network, TorchDescriber
 
 MIN_COSINE = 0.999  # of an engine's descriptors of pictures with torch's, both in fp32
@@ -34,7 +35,7 @@ def export_again(parent: Path, out: Path, images: Sequence[Image], *,
     the architecture was not trained for, and an engine that gives other descriptors in fp32.
     """
     refuse_existing(out, force, ModelError)
-    card = read_card(parent)
+    card, parent = read_card(parent), opened(parent)
     if card.precision == 'int8':
         raise ModelError(f'{parent} is int8, measured for the input that it has; export the model '
                          f'that it was made from, and quantize that')

@@ -17,6 +17,7 @@ from vpr_ros.errors import ModelError
 from vpr_ros.nets.engine_describer import EngineDescriber
 from vpr_ros.nets.model_folder import read_card, WEIGHTS
 from vpr_ros.nets.network import Network, rebuild
+from vpr_ros.nets.opened_model import opened
 
 
 class TorchDescriber(EngineDescriber):
@@ -73,7 +74,7 @@ def load_network(folder: Path, card: ModelCard) -> Network:
 
     Raises ModelError when weights and card do not fit exactly, or weights are not finite.
     """
-    network = rebuild(card)
+    network, folder = rebuild(card), opened(folder)
     try:
         network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (RuntimeError, safetensors.SafetensorError) as error:

@@ -28,6 +28,7 @@ from vpr_ros.nets.model_folder import (
     read_card,
     WEIGHTS,
 )
+from vpr_ros.nets.opened_model import opened
 from vpr_ros.tools.bench_process import Worker
 from vpr_ros.tools.bench_records import Bench, BenchConfig, Row, Runs, Spent, Stages
 from vpr_ros.tools.progress import progress
@@ -68,7 +69,7 @@ def bench_models(models: Sequence[Path], dense: Path, engines: Sequence[str],
             for each in _to_measure(folder, card, chosen, folder == dense, folder in models):
                 try:
                     worker = stack.enter_context(Worker({
-                        'kind': 'engine', 'folder': str(folder), 'engine': each.engine,
+                        'kind': 'engine', 'folder': str(opened(folder)), 'engine': each.engine,
                         'precision': each.precision, 'threads': config.threads,
                         'batch': config.batch}))
                 except ModelError as error:
@@ -171,7 +172,9 @@ def _macs_per_s(runs: Runs) -> float:
 
 
 def _file_mb(folder: Path, engine: str, precision: str) -> float:
-    """Return the size of what an engine reads."""
+    """Return the size of what an engine reads; of a packed model, that of its file."""
+    if folder.is_file():
+        return folder.stat().st_size / 1e6
     files = [WEIGHTS if engine == 'torch' else GRAPH]
     if precision == 'int8':
         files = [OPENVINO_INT8, OPENVINO_BIN] if engine == 'openvino' else [INT8_GRAPH]
