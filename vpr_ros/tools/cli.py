@@ -16,6 +16,7 @@ from rich.console import Console
 
 from vpr_ros import __version__
 from vpr_ros.errors import VprError
+from vpr_ros.tools.compress_command import add_compress_command
 from vpr_ros.tools.engine_commands import add_engine_commands
 from vpr_ros.tools.evaluate_command import add_evaluate_command
 from vpr_ros.tools.evaluate_sets_command import add_evaluate_sets_command, routed
@@ -32,6 +33,7 @@ from vpr_ros.tools.flags import (
     ToleranceFlags,
 )
 from vpr_ros.tools.model_commands import model_app
+from vpr_ros.tools.pack_commands import add_pack_commands
 from vpr_ros.tools.prune_command import add_prune_command
 from vpr_ros.tools.report_command import add_report_command
 
@@ -41,8 +43,10 @@ app = App(name='vpr', version=__version__, help='Robot relocalization by visual 
 map_app = App(name='map', help='Build a map from bags, or look at one.')
 app.command(map_app)
 app.command(model_app)
+add_pack_commands(model_app)
 add_engine_commands(app)
 add_prune_command(app)
+add_compress_command(app)
 add_evaluate_command(app)
 add_evaluate_sets_command(app)
 add_report_command(app)
