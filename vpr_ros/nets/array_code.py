@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LEVELS = 256
-# A prefix code spends a bit at least on every zero; from here on, gaps cost less (0.45: alike).
+# A prefix code spends a bit at least on every zero: with more zeros, gaps cost less.
 SPARSE_FROM = 0.45
 ITEM_BYTES = (1, 2, 4, 8)
 _STRIDE = 255        # the longest step of one byte; 0 stands for such a step to no value
