@@ -56,18 +56,38 @@ def fingerprint(settings: dict[str, Any]) -> str:
 
 def save(path: Path, state: State, run: str) -> None:
     """Replace the file in one rename; raises ModelError when it cannot be written."""
-    part = io.BytesIO()
-    torch.save({
+    write_state(path, {
         'run': run, 'step': state.step, 'epoch': state.epoch, 'loss': state.loss,
         'widths': {name: list(width) for name, width in widths_of(state.network).items()},
         'network': state.network.state_dict(),
         'average': None if state.average is None else state.average.state_dict(),
         'kept': torch.from_numpy(state.kept), 'optimizer': state.optimizer,
         'saved_ms': state.saved_ms,
-        'points': json.dumps([asdict(point) for point in state.points])}, part)
+        'points': json.dumps([asdict(point) for point in state.points])})
+
+
+def write_state(path: Path, record: dict[str, Any]) -> None:
+    """Replace a file by plain values and tensors; raises ModelError when it cannot be written."""
+    part = io.BytesIO()
+    torch.save(record, part)
     content = part.getvalue()
     with replaced(path) as stream:
         stream.write(hashlib.sha256(content).digest() + content)
+
+
+def read_state(saved: bytes, path: Path, run: str) -> dict[str, Any]:
+    """Return what `write_state` wrote of the run with this fingerprint, as `record['run']` says.
+
+    Raises ModelError for damaged bytes and for those of another run; `path` names them.
+    """
+    digest, content = saved[:_DIGEST_BYTES], saved[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:  # torch would load most damage unnoticed
+        raise ModelError(f'{path} is damaged; pass --force to start again, or name another folder')
+    found: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True, map_location='cpu')
+    if found['run'] != run:
+        raise ModelError(f'{path} is of a run with other settings; repeat these to go on with it, '
+                         'pass --force to start again, or name another folder')
+    return found
 
 
 def resume(saved: bytes, path: Path, state: State, run: str) -> None:
@@ -75,13 +95,7 @@ def resume(saved: bytes, path: Path, state: State, run: str) -> None:
 
     Raises ModelError for damaged bytes and for those of another run.
     """
-    digest, content = saved[:_DIGEST_BYTES], saved[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:  # torch would load most damage unnoticed
-        raise ModelError(f'{path} is damaged; pass --force to start again, or name another folder')
-    found = torch.load(io.BytesIO(content), weights_only=True, map_location='cpu')
-    if found['run'] != run:
-        raise ModelError(f'{path} is of a run with other settings; repeat these to go on with it, '
-                         'pass --force to start again, or name another folder')
+    found = read_state(saved, path, run)
     learns = {name: p.requires_grad for name, p in state.network.named_parameters()}
     set_widths(state.network, {name: (int(i), int(o)) for name, (i, o) in found['widths'].items()})
     for name, parameter in state.network.named_parameters():

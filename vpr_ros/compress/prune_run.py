@@ -83,10 +83,10 @@ def prune_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: RunCon
                 'judged_on': judge.names, 'world': ranks.world}
     taught_by, taught = card, dense
     if teacher is not None:
-        taught_by = _teacher_card(teacher, card)
+        taught_by = teacher_card(teacher, card)
         taught = load_network(teacher, taught_by)
         settings['teacher'] = taught_by.digest
-    teaching = Teaching(_still_copy(taught, ranks), card.preprocessing, lessons, config.learn,
+    teaching = Teaching(still_copy(taught, ranks), card.preprocessing, lessons, config.learn,
                         ranks, whole=not _shrinks(groups, config))
     state = State(copy.deepcopy(dense), copy.deepcopy(dense) if config.learn.ema else None,
                   np.arange(card.dim), saved_ms=saved_ms)
@@ -152,7 +152,7 @@ def _cut(state: State, groups: Sequence[Group], config: RunConfig, teaching: Tea
                    kept=state.kept[numbers_left(present, masks, len(state.kept))], loss=None)
 
 
-def _teacher_card(teacher: Path, parent: ModelCard) -> ModelCard:
+def teacher_card(teacher: Path, parent: ModelCard) -> ModelCard:
     """Return the card of a teacher; raises ModelError for one that describes otherwise."""
     card = read_card(teacher)
     for what in ('dim', 'preprocessing'):
@@ -162,7 +162,7 @@ def _teacher_card(teacher: Path, parent: ModelCard) -> ModelCard:
     return card
 
 
-def _still_copy(network: Network, ranks: Ranks) -> Network:
+def still_copy(network: Network, ranks: Ranks) -> Network:
     """Return a network that does not learn, where the processes of a run compute."""
     still = copy.deepcopy(network).eval().requires_grad_(False)
     return still.to(ranks.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
