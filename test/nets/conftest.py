@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 torch = pytest.importorskip('torch')
 
-from vpr_ros.core.card import ModelCard, Preprocessing  # noqa: E402
+from vpr_ros.core.card import ModelCard, Preprocessing, weights_digest  # noqa: E402
 from vpr_ros.nets.export import card_of, write_model  # noqa: E402
+from vpr_ros.nets.model_folder import GRAPH, seal_model, WEIGHTS  # noqa: E402
 from vpr_ros.nets.network import build_network, Network  # noqa: E402
 
 torch.set_num_threads(1)  # on a busy machine two wait for each other
@@ -52,6 +54,22 @@ def model_folder(make_network: Callable[..., Any],
     folder = tmp_path_factory.mktemp('models') / 'small'
     write_model(folder, *make_network())
     return folder
+
+
+@pytest.fixture(scope='session')
+def folder_of_arrays() -> Callable[..., ModelCard]:
+    """Return a maker of model folders whose weights are any arrays; nothing can run them."""
+    def make(folder: Path, arrays: dict[str, np.ndarray], graph: bytes = b'no graph',
+             **more: bytes) -> ModelCard:
+        weights = safetensors.numpy.save(arrays)
+        card = ModelCard('arrays', 'none', 'none', 'grid', {}, {'layer': (256, 256)}, 4,
+                         Preprocessing(SIDE_PX, SIDE_PX), weights_digest(weights))
+        folder.mkdir()
+        for name, data in {WEIGHTS: weights, GRAPH: graph, **more}.items():
+            (folder / name).write_bytes(data)
+        seal_model(folder, card)
+        return card
+    return make
 
 
 @pytest.fixture

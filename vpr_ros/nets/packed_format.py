@@ -21,7 +21,6 @@ import struct
 from typing import Any
 
 from vpr_ros.core.card import ModelCard
-from vpr_ros.errors import ModelError
 from vpr_ros.nets.array_code import ArrayPlan, ITEM_BYTES, Kind
 from vpr_ros.nets.model_folder import CARD, WEIGHTS
 
@@ -161,7 +160,7 @@ class Header:
 
 
 def refuse_more_than(card: ModelCard, header: Header) -> None:
-    """Raise ModelError when files are larger than a network of that card can need.
+    """Raise ValueError when files are larger than a network of that card can need.
 
     The card tells widths and not kernels, so this is a bound, and a wide one.
     """
@@ -170,7 +169,7 @@ def refuse_more_than(card: ModelCard, header: Header) -> None:
         for n_in, n_out in card.widths.values()) + _ROOM_BYTES
     for file in header.files:
         if file.size > weights:
-            raise ModelError(f'{file.name} would have {file.size} bytes, more than a network of '
+            raise ValueError(f'{file.name} would have {file.size} bytes, more than a network of '
                              f'its card can need ({weights})')
 
 

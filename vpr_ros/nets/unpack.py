@@ -85,7 +85,8 @@ class PackedFile:
                                      'pack makes the one of the other')
                 if os.fstat(stream.fileno()).st_size > MAX_BYTES:
                     raise ModelError(f'{path} is larger than any packed model; {_REMEDY}')
-                data = memoryview(MAGIC + stream.read(MAX_BYTES))
+                stream.seek(0)
+                data = memoryview(stream.read())
         except OSError as error:
             raise ModelError(f'there is no packed model {path} ({error.strerror}); check the '
                              'path') from error
