@@ -197,4 +197,4 @@ def _average_bits(scans: Sequence[LayerScan], plans: Sequence[LayerPlan]) -> flo
 
 def _descriptors(network: Network, pictures: Tensor) -> Tensor:
     with torch.inference_mode():
-        return torch.cat([network(part) for part in pictures.split(_BATCH)])
+        return torch.cat([network(part) for part in torch.split(pictures, _BATCH)])
