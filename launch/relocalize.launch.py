@@ -24,7 +24,7 @@ PROFILE = OLD if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy') els
 
 ARGUMENTS = {
     'map': ('', 'folder of the map; empty: as in params'),
-    'model': ('', 'folder of the model; empty: as in params'),
+    'model': ('', 'folder or packed file of the model; empty: as in params'),
     'image': ('image', 'topic of the camera; with names: front=/front/image,rear=/rear/image'),
     'odom': ('odom', 'topic of the odometry, where there is any'),
     'remap': ('', 'further topics: amcl_pose=/pose,~/pose=/global_pose (docs/handoff.md)'),

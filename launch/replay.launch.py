@@ -29,7 +29,7 @@ CLOCK_HZ = '100'
 ARGUMENTS = {
     'bag': ('', 'the recording: a rosbag2 folder'),
     'map': ('', 'folder of the map; empty: as in params'),
-    'model': ('', 'folder of the model; empty: as in params'),
+    'model': ('', 'folder or packed file of the model; empty: as in params'),
     'image': ('image', 'topic of the camera; with names: front=/front/image,rear=/rear/image'),
     'odom': ('odom', 'topic of the odometry, where there is any'),
     'topics': ('', 'further topics to play, by commas; all: everything that was recorded'),

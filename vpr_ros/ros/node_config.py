@@ -35,7 +35,8 @@ class NodeConfig:
     """What the node reads, hears and says. Raises VprError for values that make no sense."""
 
     map: str = _knob('', 'folder of the map, or its file:// URL')
-    model: str = _knob('', 'folder of the model; empty: the one that ships with the package')
+    model: str = _knob('', 'folder of the model, or its packed file (.vprz); empty: the one that '
+                       'ships with the package')
     engine: str = _knob('auto', 'what runs the network: onnxruntime, openvino, torch, or auto: '
                         'the fastest here, measured once')
     threads: int = _knob(0, 'threads of the network; 0: what its engine thinks best')

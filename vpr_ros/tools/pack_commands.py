@@ -8,7 +8,7 @@ from typing import Annotated, TYPE_CHECKING
 
 from cyclopts import App, Parameter
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from vpr_ros.nets.packed_sizes import ArraySize, PackedSizes
@@ -85,7 +85,7 @@ def sizes_lines(sizes: PackedSizes, out: Path) -> tuple[str, ...]:
 
 def arrays_table(arrays: list[ArraySize]) -> Table:
     """Return what each array takes, in the order given."""
-    table = Table('array', box=None)
+    table = Table(Column('array', overflow='fold'), box=None)
     for head in ('values', 'not zero', 'levels', 'indices', 'gaps', 'codebook', 'whole', 'bits'):
         table.add_column(head, justify='right')
     for each in arrays:
