@@ -8,8 +8,6 @@ folded first; what is left of the norm multiplies by exactly one and adds its bi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 from torch.fx import Tracer
@@ -25,7 +23,7 @@ def fold_norms(network: Network) -> None:
     is frozen, so that `finetune.learn` leaves the norm in evaluation, and its bias still learns.
     A norm that stands behind anything else stays as it is.
     """
-    for conv, norm in _pairs(network.backbone):
+    for conv, norm in norms_behind(network).items():
         mean, variance = norm.running_mean, norm.running_var
         assert mean is not None
         assert variance is not None
@@ -42,14 +40,16 @@ def fold_norms(network: Network) -> None:
         norm.weight.requires_grad_(False)
 
 
-def _pairs(backbone: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Yield each convolution whose output goes into a norm and nowhere else, and that norm."""
-    layers = dict(backbone.named_modules())
-    for node in Tracer().trace(backbone).nodes:
+def norms_behind(network: Network) -> dict[nn.Conv2d, nn.BatchNorm2d]:
+    """Return each convolution whose output goes into a norm and nowhere else, and that norm."""
+    layers = dict(network.backbone.named_modules())
+    found = {}
+    for node in Tracer().trace(network.backbone).nodes:
         if node.op != 'call_module' or not isinstance(norm := layers[str(node.target)],
                                                       nn.BatchNorm2d):
             continue
         before = node.all_input_nodes[0]
         conv = layers.get(str(before.target)) if before.op == 'call_module' else None
         if isinstance(conv, nn.Conv2d) and len(before.users) == 1:
-            yield conv, norm
+            found[conv] = norm
+    return found
