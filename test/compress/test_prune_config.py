@@ -38,7 +38,7 @@ def test_every_schedule_rises_to_exactly_the_sparsity(schedule, steps, sparsity)
     ({'allocation': 'fair'}, "allocation 'fair' is not known"),
     ({'steps': 0}, 'steps must be at least 1, not 0'),
     ({'sparsity': 1.0}, 'sparsity must be at least 0 and below 1'),
-    ({'gamma': 1.5}, 'gamma must be between 0 and 1'),
+    ({'gamma': 2.0}, 'gamma x sparsity below 1, not 2.0 x 0.5'),
     ({'multiple': 0}, 'multiples of 1 or more'),
     ({'least': -0.1}, 'least must be between 0 and 1')])
 def test_what_cannot_be_cut_is_refused(knobs, complaint):

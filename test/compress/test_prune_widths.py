@@ -229,7 +229,7 @@ def test_the_strongest_stay_and_of_equals_the_first(scores, data):
     ({'sparsity': 1.0}, 'sparsity must be at least 0 and below 1, not 1.0'),
     ({'sparsity': -0.1}, 'sparsity must be at least 0'),
     ({'sparsity': float('nan')}, 'sparsity must be at least 0 and below 1, not nan'),
-    ({'sparsity': 0.5, 'gamma': 1.1}, 'gamma must be between 0 and 1, not 1.1'),
+    ({'sparsity': 0.5, 'gamma': -0.1}, 'gamma must be 0 or more'),
     ({'sparsity': 0.5, 'allocation': 'fair'},
      "allocation 'fair' is not known; choose one of uniform, global, latency"),
     ({'sparsity': 0.5, 'multiple': 0}, 'widths are multiples of 1 or more, not of 0'),

@@ -173,7 +173,7 @@ def refused(vpr, parent, bag, knobs, tmp_path):
     (('--validate', 'pits=nowhere'), "no layout is called 'pits'"),
     (('--validate', 'by-poses=nowhere'), 'write by-poses=nowhere,tolerance-m=...'),
     (('--sparsity', '1.5'), 'sparsity must be at least 0 and below 1'),
-    (('--gamma', '-1'), 'gamma must be between 0 and 1'),
+    (('--gamma', '-1'), 'gamma must be 0 or more'),
     (('--steps', '0'), 'steps must be at least 1'),
     (('--target-latency-ms', '0'), '--target-latency-ms must be positive'),
     (('--map-places', '0'), '--map-places must be at least 1'),

@@ -25,7 +25,8 @@ class Plan:
 
     `sparsity`: share of the channels of backbone and head; `gamma`: the descriptor loses
     gamma * sparsity of its dimensions (Grainge et al., RA-L 2025): 0 keeps it, 1 shrinks it as
-    fast as the backbone. Shares are of the *dense* network, however often it was pruned before.
+    fast as the backbone, 2 twice as fast. Shares are of the *dense* network, however often it was
+    pruned before.
     Widths become multiples of `multiple`, since kernels work in such steps; no group keeps less
     than `least` of its channels.
     """
@@ -39,8 +40,9 @@ class Plan:
     def __post_init__(self) -> None:
         if not 0.0 <= self.sparsity < 1.0:
             raise ModelError(f'sparsity must be at least 0 and below 1, not {self.sparsity}')
-        if not 0.0 <= self.gamma <= 1.0:
-            raise ModelError(f'gamma must be between 0 and 1, not {self.gamma}')
+        if not (self.gamma >= 0.0 and self.gamma * self.sparsity < 1.0):
+            raise ModelError('gamma must be 0 or more, and gamma x sparsity below 1, not '
+                             f'{self.gamma} x {self.sparsity}')
         if self.allocation not in ALLOCATIONS:
             raise ModelError(f'allocation {self.allocation!r} is not known; choose one of '
                              f'{", ".join(ALLOCATIONS)}')

@@ -101,7 +101,7 @@ def prune(model: Path | None = None, /, *, out: Path,
         Share of the channels to delete (default 0.5).
     gamma
         The descriptor loses gamma x sparsity of its numbers: 0 keeps it, so that the child can
-        query maps of its parent; 1 makes maps smaller as well (default 0).
+        query maps of its parent; 1 makes maps smaller as well, and above 1 even more (default 0).
     target_latency_ms
         Instead of --sparsity: delete until an image and a query take so long, measured.
     target_memory_mb
