@@ -76,7 +76,7 @@ def scanned_plans(parent: Path, lessons: Lessons, judge: Judge, config: Compress
             found = Scanned(run, len(pictures), tuple(done))
             write_scan(out / SCAN, found)
             say(f'layer {len(done)}/{len(plans)}  {one.name}: half of it zero turns descriptors '
-                f'by {one.turned_by_half():.5f}')
+                f'by {one.turned_by_half():.2g}')
     if budget is None:
         return None
     if found.proposed is not None and found.proposed.budget_points == budget.points:

@@ -101,8 +101,8 @@ def compress(model: Path | None = None, /, *, out: Path,
         The weights of a layer share 2 to the power of so many values, 2 to 8 (default 8); 32: they
         stay floats.
     layer
-        Otherwise for layers by their names, as PATTERN=prune,bits, such as 'aggregator.*=0.7,5' or
-        'backbone.features.0.*=0,32'; may be given several times.
+        Otherwise for layers by their names, as PATTERN=prune,bits, such as `aggregator.*=0.7,5` or
+        `backbone.features.0.*=0,32`; may be given several times.
     budget
         Instead of --prune and --bits: find how far each layer can go while no more points of
         recall@1 are lost before learning; learning then wins back.

@@ -29,18 +29,18 @@ def steps_table(points: Sequence[Point]) -> Table:
 
 
 def models_side_by_side(rows: Sequence[ModelRow]) -> Table:
-    """Return a line for each model."""
-    table = Table(title='models side by side')
-    for name in ('model', 'what', 'float weights, MB', 'folder, MB', '.vprz, MB', 'loaded, MB',
-                 'ms', 'engine'):
-        table.add_column(name, justify='left' if name in ('model', 'what', 'engine') else 'right')
+    """Return a line for each model; sizes in MB."""
+    table = Table(title='models side by side, MB')
+    table.add_column('model')
+    for name in ('float weights', 'folder', '.vprz', 'loaded', 'ms'):
+        table.add_column(name, justify='right')
     for recalled in rows[0].recalls:
         table.add_column(f'{recalled.pair}{"" if recalled.chooses else " (test)"}',
                          justify='right')
     for row in rows:
-        table.add_row(row.label, row.kind, f'{row.weights_bytes / 1e6:.2f}',
+        table.add_row(f'{row.label}\n{row.kind}, {row.engine}', f'{row.weights_bytes / 1e6:.2f}',
                       f'{row.folder_bytes / 1e6:.2f}', f'{row.packed_bytes / 1e6:.2f}',
-                      f'{row.memory_mb:.0f}', f'{row.describe_ms:.2f}', row.engine,
+                      f'{row.memory_mb:.0f}', f'{row.describe_ms:.2f}',
                       *(f'{recalled.at_1:.3f}' for recalled in row.recalls))
     return table
 
