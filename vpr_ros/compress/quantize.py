@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import json
 from pathlib import Path
 import shutil
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ from vpr_ros.nets.model_folder import (
 )
 from vpr_ros.nets.opened_model import opened
 from vpr_ros.nets.preprocess import preprocess
+
+if TYPE_CHECKING:
+    from vpr_ros.compress.quantize_aware import Learning
 
 FORMATS = {'onnxruntime': ('onnxruntime',), 'openvino': ('openvino',),
            'both': ('onnxruntime', 'openvino')}
@@ -61,12 +64,14 @@ class Quantized:
 
 def quantize(parent: Path, images: Sequence[Image], pair: RunPair, out: Path, *,
              form: str = 'both', max_drop_points: float = MAX_RECALL_DROP_POINTS,
-             source: str = 'images', force: bool = False,
+             source: str = 'images', learning: Learning | None = None, force: bool = False,
              say: Callable[[str], object] = lambda text: None) -> Quantized:
     """Write the model folder `out`: the parent's network, and int8 graphs of it.
 
     Scales are measured on `images`; recall of parent and child on `pair`, by the engine that will
-    run the graph. `source` says in the card where the images came from.
+    run the graph. `source` says in the card where the images came from. With `learning` the
+    network then learns, in int8, from views of the images to describe as its parent does; both
+    engines run the graph that comes of it.
     Raises ModelError, and writes nothing, for a folder that is no float model, too few images, an
     unknown format, an engine or tool that is not installed, and, without `force`, when a child's
     recall@1 is lower than its parent's by more than `max_drop_points`.
@@ -89,13 +94,18 @@ def quantize(parent: Path, images: Sequence[Image], pair: RunPair, out: Path, *,
     before = Seen.by(load_describer(parent, 1, 'onnxruntime', 'fp32'), pair)
     protocol = _protocol(images, pair, source)
     with new_folder(out, force, ModelError) as new:
-        methods = {}
-        for engine in engines:
-            say(f'int8 for {engine}, scales on {len(images)} images')
-            make, file = _MAKERS[engine]
-            methods[engine] = make(parent / GRAPH, new / file, batches)
-        shutil.copyfile(parent / GRAPH, new / GRAPH)
-        card = _child(parent, parent_card, new)
+        if learning is None:
+            weights, methods = _weights_of(parent), {}
+            for engine in engines:
+                say(f'int8 for {engine}, scales on {len(images)} images')
+                make, file = _MAKERS[engine]
+                methods[engine] = make(parent / GRAPH, new / file, batches)
+            shutil.copyfile(parent / GRAPH, new / GRAPH)
+        else:
+            from vpr_ros.compress.quantize_aware import learn_int8  # takes torch
+            learned = learn_int8(parent, parent_card, images, batches, learning, say)
+            weights, methods = learned.write(new, parent_card.preprocessing, engines)
+        card = _child(weights, parent_card, new)
         seal_model(new, card)
         judged = []
         for engine in engines:
@@ -147,16 +157,23 @@ def _engines(form: str) -> tuple[str, ...]:
     return FORMATS[form]
 
 
-def _child(parent: Path, parent_card: ModelCard, new: Path) -> ModelCard:
-    """Write the child's weights; return its card.
+def _child(weights: dict[str, NDArray[Any]], parent_card: ModelCard, new: Path) -> ModelCard:
+    """Write the child's weights, those of a float network; return its card.
 
-    They are the parent's, and in the file's notes the digests of the int8 graphs: so the child's
-    digest is another one, and a map that the parent made is refused, as its vectors would differ.
+    In the file's notes are the digests of the int8 graphs: so the child's digest is another one
+    than its parent's, and a map that the parent made is refused, as its vectors would differ.
     """
     graphs = {file.name: file_digest(file) for file in sorted(new.iterdir())
               if file.name != GRAPH}
     made = json.dumps({'parent': parent_card.digest, 'precision': 'int8', 'files': graphs},
                       sort_keys=True)
+    content = safetensors.numpy.save(weights, {'vpr_ros': made})
+    (new / WEIGHTS).write_bytes(content)
+    return replace(parent_card, name=f'{parent_card.name}-int8', digest=weights_digest(content),
+                   precision='int8', parent=parent_card.digest, notes={})
+
+
+def _weights_of(parent: Path) -> dict[str, NDArray[Any]]:
     try:
         state = safetensors.numpy.load_file(parent / WEIGHTS)
     except (safetensors.SafetensorError, OSError) as error:
@@ -165,10 +182,7 @@ def _child(parent: Path, parent_card: ModelCard, new: Path) -> ModelCard:
     for name, tensor in state.items():
         if not np.isfinite(tensor).all():
             raise ModelError(f'{parent / WEIGHTS}: {name} is not finite; import the model again')
-    weights = safetensors.numpy.save(state, {'vpr_ros': made})
-    (new / WEIGHTS).write_bytes(weights)
-    return replace(parent_card, name=f'{parent_card.name}-int8', digest=weights_digest(weights),
-                   precision='int8', parent=parent_card.digest, notes={})
+    return dict(state)
 
 
 def _protocol(images: Sequence[Image], pair: RunPair, source: str) -> str:

@@ -48,6 +48,21 @@ def quantize_openvino(graph: Path, out: Path, batches: Sequence[Batch]) -> str:
     return f'nncf quantize, preset mixed, int8 weights per channel, {len(kept)} nodes in float'
 
 
+def reread_openvino(graph: Path, out: Path) -> str:
+    """Write an int8 graph of ONNX Runtime (QDQ) as OpenVINO's network `out`; return how.
+
+    Raises ModelError when it cannot be read.
+    """
+    import openvino
+    try:
+        openvino.save_model(openvino.Core().read_model(str(graph)), str(out),
+                            compress_to_fp16=False)
+    except Exception as error:  # it raises whatever it likes
+        raise ModelError(f'OpenVINO cannot read the int8 graph ({error}); choose --format '
+                         'onnxruntime') from error
+    return 'the same graph'
+
+
 def refuse_without_nncf() -> None:
     """Raise ModelError where OpenVINO's networks cannot be quantized; asked before long work."""
     if missing := [name for name in ('nncf', 'onnx', 'openvino') if find_spec(name) is None]:

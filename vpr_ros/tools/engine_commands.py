@@ -63,7 +63,8 @@ def export(model: Path, /, *, out: Path, size: str = '', images: Path | None = N
 def quantize(model: Path, /, *, images: Path, out: Path, image: str = '', truth: str = '',
              query: Path | None = None, set: str = '', shared: Path | None = None,
              format: str = 'both', count: int | None = None,
-             max_recall_drop: float | None = None, tolerance_m: float | None = None,
+             max_recall_drop: float | None = None, learn: int = 0, views: int | None = None,
+             learning_rate: float | None = None, tolerance_m: float | None = None,
              tolerance_deg: float | None = None, base_frame: str | None = None,
              map_frame: str | None = None, max_gap_s: float | None = None,
              force: Annotated[bool, _NO] = False) -> None:
@@ -97,6 +98,13 @@ def quantize(model: Path, /, *, images: Path, out: Path, image: str = '', truth:
         Images to measure scales on, evenly spread (default 256).
     max_recall_drop
         Refuse when recall@1 falls by more than this many points of 100 (default 1).
+    learn
+        Let the int8 network learn for so many epochs from the float one, by views of the images
+        (needs torch, and minutes to hours): for networks that lose too much without.
+    views
+        Views of an epoch, each learned from twice (default 512).
+    learning_rate
+        At its height (default 0.0003).
     tolerance_m
         A place is right within this distance (default 2.0).
     tolerance_deg
@@ -116,9 +124,17 @@ def quantize(model: Path, /, *, images: Path, out: Path, image: str = '', truth:
     tolerance = Tolerance(**_given(m=tolerance_m, deg=tolerance_deg))
     camera = BagCamera(images, image, truth, **_given(
         base_frame=base_frame, map_frame=map_frame, max_gap_s=max_gap_s))
+    learning, knobs = None, _given(views=views, learning_rate=learning_rate)
+    if learn:
+        refuse_without_torch()
+        from vpr_ros.compress.quantize_aware import Learning
+        learning = Learning(learn, **knobs)
+    elif knobs:
+        flags = ' and '.join(f'--{name.replace("_", "-")}' for name in knobs)
+        raise ModelError(f'{flags}: for how many epochs? give --learn')
     console, progress = Console(), Console(stderr=True)
     done = quantize_model(model, camera, out, Labels(query, set, shared, tolerance), form=format,
-                          force=force,
+                          learning=learning, force=force,
                           say=lambda text: progress.print(text, style='dim', highlight=False),
                           **_given(count=count, max_drop_points=max_recall_drop))
     for line in quantized_lines(done, out):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vpr_ros.compress.quantize import MAX_RECALL_DROP_POINTS, quantize, Quantized
 from vpr_ros.compress.self_labelled import self_labelled
@@ -16,6 +17,9 @@ from vpr_ros.datasets.run import Run, RunPair
 from vpr_ros.datasets.sequences import open_pair, part_of
 from vpr_ros.errors import DatasetError, ModelError, VprError
 from vpr_ros.tools.picture_source import BagCamera, folder_pictures, is_bag
+
+if TYPE_CHECKING:
+    from vpr_ros.compress.quantize_aware import Learning
 
 COUNT = 256    # images to measure scales on; as many again to judge
 _TURNED = 0.95  # cosine to the parent's
@@ -41,7 +45,8 @@ class Labels:
 
 def quantize_model(model: Path, camera: BagCamera, out: Path, labels: Labels, *,
                    count: int = COUNT, form: str = 'both',
-                   max_drop_points: float = MAX_RECALL_DROP_POINTS, force: bool = False,
+                   max_drop_points: float = MAX_RECALL_DROP_POINTS,
+                   learning: Learning | None = None, force: bool = False,
                    say: Callable[[str], object] = lambda text: None) -> Quantized:
     """Write the int8 model `out` as `quantize` does, from a bag or (`camera.path`) pictures.
 
@@ -55,7 +60,7 @@ def quantize_model(model: Path, camera: BagCamera, out: Path, labels: Labels, *,
         raise DatasetError(f'there is no {camera.path}; check the path')
     images, pair = _images_and_pair(camera, labels, count)
     return quantize(model, images, pair, out, form=form, max_drop_points=max_drop_points,
-                    source=camera.path.name, force=force, say=say)
+                    source=camera.path.name, learning=learning, force=force, say=say)
 
 
 def _images_and_pair(camera: BagCamera, labels: Labels, count: int
