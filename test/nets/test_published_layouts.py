@@ -180,6 +180,29 @@ def test_the_benchmarks_netvlad(published, trunks, imported):
                                                         fc['aggregation.1.bias'])))
 
 
+@pytest.mark.parametrize('parallel', ['', 'module.'])
+def test_netvlad_of_vgg16_with_its_whitened_pca(published, imported, parallel):
+    trunk = published.vgg16()
+    with torch.no_grad():
+        maps = published.vgg16_map(trunk, network_input([image(1), image(2)]))
+    head, pca = published.Weights(1), published.Weights(2)
+    head.add(f'pool.{parallel}conv.weight', 3, 512, 1, 1, scale=3.0)
+    head.add(f'pool.{parallel}centroids', 3, 512, scale=0.05)
+    pca.convolution('WPCA.0', 3 * 512, 16, 1, bias=True)
+    state = {**{f'encoder.{parallel}{key}': value for key, value in trunk.items()}, **head}
+    card, got = imported({'epoch': 30, 'best_score': 0.8, 'state_dict': {**state, **pca}},
+                         'patch-netvlad')
+    assert (card.backbone, card.cut, card.aggregator, card.dim) == (
+        'vgg16', 'features.28', 'netvlad', 16)
+    assert card.preprocessing.resize is Resize.SMOOTH_BILINEAR
+    wanted = list(head.values())
+    close(got, published.netvlad(maps, *wanted, linear=(pca['WPCA.0.weight'].flatten(1),
+                                                        pca['WPCA.0.bias'])))
+    card, got = imported(state, 'patch-netvlad', force=True)
+    assert card.dim == 3 * 512
+    close(got, published.netvlad(maps, *wanted))
+
+
 @pytest.mark.parametrize(('layout', 'rule'), [
     ('boq', lambda p: lambda child: f'backbone.net.{p.child_number(child)}'),
     ('boq', lambda p: p.halves(3)), ('openvprlab', lambda p: p.halves(4))])

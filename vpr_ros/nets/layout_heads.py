@@ -16,13 +16,15 @@ _HEAD_CHANNELS = 64  # BoQ gives each attention head so many
 class Head:
     """An aggregator of ours; `names` gives, for each published weight, ours (stacked, if many).
 
-    `leading_one` are those published with a dimension of one in front.
+    `leading_one` are those published with a dimension of one in front, `one_position` linears that
+    are published as convolutions of one position.
     """
 
     aggregator: str
     args: Mapping[str, float]
     names: Mapping[str, tuple[str, ...]]
     leading_one: frozenset[str] = frozenset()
+    one_position: frozenset[str] = frozenset()
 
 
 def gem(state: State, p: str, linear: str | None = None, *, unit_positions: bool = False,
@@ -61,7 +63,8 @@ def mixvpr_positions(state: State, prefix: str) -> int:
     return int(_size(state, f'{prefix}mix.0.mix.0.weight'))
 
 
-def netvlad(state: State, prefix: str, linear: str | None = None) -> Head:
+def netvlad(state: State, prefix: str, linear: str | None = None, *, one_position: bool = False
+            ) -> Head:
     """NetVLAD without a bias in its assignment, with its linear layer where there is one."""
     args = {'clusters': _size(state, f'{prefix}centroids')}
     names: dict[str, tuple[str, ...]] = {f'{prefix}conv.weight': ('assign.weight',),
@@ -69,7 +72,8 @@ def netvlad(state: State, prefix: str, linear: str | None = None) -> Head:
     if linear is not None:
         args['dim'] = _size(state, f'{linear}.weight')
         names.update(_layer(linear, 'whiten'))
-    return Head('netvlad', args, names)
+    convolution = frozenset({f'{linear}.weight'}) if linear and one_position else frozenset[str]()
+    return Head('netvlad', args, names, one_position=convolution)
 
 
 def boq(state: State, prefix: str) -> Head:

@@ -82,6 +82,15 @@ def _amaralibey_head(state: State, unsaid: Unsaid) -> Head | None:
     return heads.boq(state, a) if f'{a}proj_c.weight' in state else None
 
 
+def _patch_netvlad_head(state: State, unsaid: Unsaid) -> Head | None:
+    """With its whitened PCA, where the file has one."""
+    for prefix in ('pool.', 'pool.module.'):
+        if f'{prefix}centroids' in state:
+            return heads.netvlad(state, prefix, 'WPCA.0' if 'WPCA.0.weight' in state else None,
+                                 one_position=True)
+    return None
+
+
 def _gsv_preprocessing(head: Head) -> Preprocessing:
     """320x320, bilinear by PIL, before normalising; the 4096-d ConvAP was trained with bicubic."""
     large = head.aggregator == 'convap' and head.args['channels'] * head.args['grid'] ** 2 == 4096
@@ -111,6 +120,10 @@ LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in (
     Layout('dvgl-benchmark', lambda state: numbered(state, 'backbone.'), _benchmark_head,
            lambda head: Preprocessing(480, 640, Resize.BILINEAR),
            'https://github.com/gmberton/deep-visual-geo-localization-benchmark'),
+    Layout('patch-netvlad', lambda state: (numbered(state, 'encoder.')
+                                           or numbered(state, 'encoder.module.')),
+           _patch_netvlad_head, lambda head: Preprocessing(480, 640, Resize.SMOOTH_BILINEAR),
+           'https://github.com/QVPR/Patch-NetVLAD'),
     Layout('boq', _boq_trunk, _amaralibey_head,
            lambda head: Preprocessing(384, 384, Resize.SMOOTH_BICUBIC),
            'https://github.com/amaralibey/Bag-of-Queries'),

@@ -95,13 +95,15 @@ def _network(state: State, trunk: Trunk, head: Head, preprocessing: Preprocessin
         shape = tuple(ours[keys[0]].shape)
         if len(keys) > 1:
             shape = (sum(ours[key].shape[0] for key in keys), *shape[1:])
-        shapes[theirs] = (1, *shape) if theirs in head.leading_one else shape
+        shapes[theirs] = ((1, *shape) if theirs in head.leading_one else
+                          (*shape, 1, 1) if theirs in head.one_position else shape)
     if complaint := misfit(shapes, state, set()):
         raise ModelError(f'{where} does not fit {trunk.backbone} up to {trunk.cut} with '
                          f'{head.aggregator}: {complaint}')
     filled: dict[str, torch.Tensor] = {}
     for theirs, keys in names.items():
         tensor = state[theirs][0] if theirs in head.leading_one else state[theirs]
+        tensor = tensor.flatten(1) if theirs in head.one_position else tensor
         filled.update(zip(keys, torch.split(tensor, [ours[key].shape[0] for key in keys])
                           if len(keys) > 1 else (tensor,), strict=True))
     network.load_state_dict(filled)

@@ -40,7 +40,8 @@ def model_import(checkpoint: Path, /, *, out: Path, layout: str = 'torchvision',
         Folder of the new model.
     layout
         Who wrote the file: cosplace, eigenplaces, gsv-cities, mixvpr, openvprlab, dvgl-benchmark,
-        boq; or torchvision, a plain state dict, which needs --backbone, --cut and --aggregator.
+        patch-netvlad, boq; or torchvision, a plain state dict, which needs --backbone, --cut and
+        --aggregator.
     size
         Input size in pixels, 480x640 (height x width) or 320; left out: as published
         (torchvision: 224).
