@@ -46,7 +46,7 @@ def main() -> None:
             prune, bits = float(setting.split(',')[0]), int(setting.split(',')[1])
             name = f'{"layers" if flags.weights_only else "resnet50"}_{prune:g}_{bits}'
             folder = (flags.work or Path(scratch)) / name
-            file = folder.with_suffix('.vprz')
+            file = folder.with_name(f'{name}.vprz')
             if not folder.exists():
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 (layers_of if flags.weights_only else network_of)(folder, prune, bits)
