@@ -51,8 +51,7 @@ function scanned() {
   return {traces: [{type: 'heatmap', x: columns, y: names, z: shown, colorscale: 'Cividis', zmin: Math.log10(floor), zmax: 0, customdata: turned,
     hovertemplate: '%{y}<br>%{x}<br>1 − cosine %{customdata:.2g}<extra></extra>',
     colorbar: {title: {text: '1 − cosine', font: {color: color('--soft')}}, tickvals: [-6, -4, -2, 0], ticktext: ['10⁻⁶', '10⁻⁴', '.01', '1'], tickfont: {color: color('--soft')}, thickness: 12}}],
-  layout: {xaxis: {type: 'category', side: 'top', showgrid: false}, yaxis: {type: 'category', autorange: 'reversed', showgrid: false, tickfont: {size: 9, color: color('--soft')}}, margin: {l: 150, r: 14, t: 34, b: 12},
-    height: Math.max(260, 14 * names.length + 60)}};
+  layout: {xaxis: {type: 'category', side: 'top', showgrid: false}, yaxis: {type: 'category', autorange: 'reversed', showgrid: false, tickfont: {size: 9, color: color('--soft')}}, margin: {l: 150, r: 14, t: 34, b: 12}}};
 }
 
 function start() {
@@ -61,6 +60,7 @@ function start() {
   place.addEventListener('change', () => { chosen.set = Number(place.value); Plots.redraw(); });
   Plots.add('plot-size', overSize);
   Plots.add('plot-parts', parts);
+  if (data.scan.names.length) document.getElementById('plot-scan').style.height = `${Math.max(260, 14 * data.scan.names.length + 60)}px`;
   data.scan.names.length ? Plots.add('plot-scan', scanned)
     : Plots.empty('plot-scan', 'No layer was tried alone. Give the command of vpr compress again with --scan; the steps that are there are not made again.');
   document.documentElement.dataset.ready = 'yes';
