@@ -22,11 +22,16 @@ _TEXT = zstandard.ZstdCompressionParameters.from_level(19)
 _NUMBERS = zstandard.ZstdCompressionParameters.from_level(
     19, strategy=zstandard.STRATEGY_BTOPT, window_log=18, chain_log=8, hash_log=10, search_log=1,
     min_match=7)
+_LONG_BYTES = 1 << 22
 
 
 def squeeze(data: bytes) -> bytes:
-    """Return text, or bytes that may hold anything, as one frame."""
-    return zstandard.ZstdCompressor(compression_params=_TEXT).compress(data)
+    """Return text, or bytes that may hold anything, as one frame.
+
+    So much as no text has is some engine's numbers (openvino_int8.bin).
+    """
+    kind = _TEXT if len(data) < _LONG_BYTES else _NUMBERS
+    return zstandard.ZstdCompressor(compression_params=kind).compress(data)
 
 
 def squeeze_numbers(items: NDArray[Any]) -> list[bytes]:
