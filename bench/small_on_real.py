@@ -31,8 +31,8 @@ from vpr_ros.compress.quantize_judge import Seen
 from vpr_ros.compress.self_labelled import self_labelled
 from vpr_ros.core.precision import Precision, stored
 from vpr_ros.core.types import Descriptors, Image
-from vpr_ros.datasets.halves import training_halves
-from vpr_ros.datasets.sequences import campus_loop
+from vpr_ros.datasets.halves import restricted, training_halves
+from vpr_ros.datasets.sequences import campus_loop, nordland_64x32
 from vpr_ros.datasets.world import training_images
 from vpr_ros.nets.engines import installed
 from vpr_ros.nets.model_folder import load_describer, MANIFEST, read_card
@@ -92,14 +92,20 @@ def main() -> None:
     parser.add_argument('pruned', type=Path)
     parser.add_argument('--shared', type=Path, default=Path('../shared'))
     parser.add_argument('--work', type=Path, help='keep the int8 networks here')
+    parser.add_argument('--nordland', type=int, default=0, metavar='N',
+                        help='ask the first N frames of nordland_64x32 as well')
     parser.add_argument('--rounds', type=int, default=BenchConfig.rounds)
     parser.add_argument('--no-speed', action='store_true')
     flags = parser.parse_args()
     console = Console(width=200)
     data = flags.shared / 'data'
     known = benchmark_pairs(data)
-    judge = Judge([*(replace(pair, name=name) for name, pair in known.items()),
-                   replace(campus_loop(data), name='campus')], 1)
+    sets = [*(replace(pair, name=name) for name, pair in known.items()),
+            replace(campus_loop(data), name='campus')]
+    if flags.nordland:
+        frames = range(flags.nordland)
+        sets.append(replace(restricted(nordland_64x32(data), frames, frames), name='nordland'))
+    judge = Judge(sets, 1)
     with TemporaryDirectory() as scratch:
         work = flags.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ torch = pytest.importorskip('torch')
 
 from vpr_ros.compress import distill_default, prune_default  # noqa: E402
 from vpr_ros.compress.distill_config import DistillConfig  # noqa: E402
+from vpr_ros.compress.distill_eval import Recall  # noqa: E402
 from vpr_ros.compress.distill_student import convap_args  # noqa: E402
 from vpr_ros.compress.prune_points import read_points  # noqa: E402
 from vpr_ros.compress.self_labelled import self_labelled  # noqa: E402
@@ -98,6 +99,9 @@ def test_the_child_of_the_default_model_learns_from_its_teacher(
     monkeypatch.setattr(prune_default, 'campus_loop', lambda _: replace(pair, name='campus'))
     monkeypatch.setattr(prune_default, 'benchmark_pairs', lambda _: dict.fromkeys(
         ('stromovka', 'webcams', 'corridor', 'laps'), pair))
+    recall = Recall('park', 'same frame', 9, 0.5, 1.0)
+    monkeypatch.setattr(prune_default, 'benchmark', lambda describer, _: {
+        'park': replace(recall, at_1=describer.card.dim / 1000)})
     given = ['--config', str(knobs), '--distill', str(distill), '--shared', str(shared),
              '--parent', str(parent), '--out', str(tmp_path / 'out')]
     for _ in range(2):   # the second call finds all done
@@ -109,6 +113,13 @@ def test_the_child_of_the_default_model_learns_from_its_teacher(
     assert card.queries_maps_of == (read_card(tmp_path / 'out' / 'teacher').digest,)
     assert card.parent == read_card(parent).digest
     assert 'step 1  50% of channels' in capsys.readouterr().out
+    ships = read_card(tmp_path / 'out' / 'model')
+    assert (ships.name, ships.digest, ships.parent) == ('vpr-default', card.digest, card.parent)
+    assert ships.notes['recall']['park'] == {
+        'pair': 'park', 'protocol': 'same frame', 'queries': 9, 'at_1': 0.032, 'at_5': 1.0,
+        'teacher_at_1': 0.64, 'teacher_at_5': 1.0, 'dense_at_1': 0.032, 'dense_at_5': 1.0}
+    assert ships.notes['dense']['digest'] == card.parent
+    assert (ships.notes['views'], ships.notes['steps']) == (16, 2)
 
 
 def test_without_weights_it_says_what_is_missing(parent, images, tmp_path, monkeypatch, capsys):

@@ -51,9 +51,9 @@ def make_default(config: DistillConfig, shared: Path, out: Path, seed: int,
     card = card_of(network, NAME, config.backbone, config.cut, 'convap', convap_args(config),
                    preprocessing, LICENCE)
     scores = benchmark(TorchDescriber(network, card), shared / 'data')
-    beside = benchmark(_teacher_describer(teacher, config.grid, preprocessing), shared / 'data')
+    beside = benchmark(teacher_describer(teacher, config.grid, preprocessing), shared / 'data')
     notes = {**_origin(config, made, seed), 'recall_is': RECALL_IS,
-             'recall': _table(scores, beside)}
+             'recall': recall_table(scores, beside)}
     write_model(folder, network, replace(card, notes=notes), force)
     for name, score in scores.items():
         print(f'{name:18} recall@1 {score.at_1:.3f} (teacher {beside[name].at_1:.3f})  '
@@ -61,12 +61,23 @@ def make_default(config: DistillConfig, shared: Path, out: Path, seed: int,
     return folder
 
 
-def _teacher_describer(teacher: nn.Module, grid: int,
-                       preprocessing: Preprocessing) -> TorchDescriber:
+def teacher_describer(teacher: nn.Module, grid: int,
+                      preprocessing: Preprocessing) -> TorchDescriber:
+    """Return the teacher as it is, its map averaged over the student's grid, all channels."""
     network = Network(teacher, Grid(grid))
     card = card_of(network, 'teacher', TEACHER, TEACHER_CUT, 'grid', {'grid': grid},
                    preprocessing, 'Apache-2.0')
     return TorchDescriber(network, card)
+
+
+def learned_from(config: DistillConfig) -> dict[str, str]:
+    """Return by what and from which pictures a student of the teacher learns, for its card."""
+    return {
+        'teacher': f'torchvision {TEACHER} (ImageNet) up to {TEACHER_CUT}; no weights copied',
+        'images': 'first halves by place of corridor, indoor_two_laps and campus_loop, and '
+                  f'{config.world_frames} rendered images of the procedural world',
+        'augmentation': 'warped crops down to 4 % of the area, patchworks, leaves cut from crops, '
+                        'color mixing, gamma, shadows, blur, noise, JPEG'}
 
 
 def _origin(config: DistillConfig, made: Distilled, seed: int) -> dict[str, Any]:
@@ -75,16 +86,12 @@ def _origin(config: DistillConfig, made: Distilled, seed: int) -> dict[str, Any]
         'made_by': 'python -m vpr_ros.compress.distill --config config/distill.yaml',
         'method': 'distillation from random initialization: cosine to the map of the teacher at '
                   'every position and over the map, in its half-whitened principal axes',
-        'teacher': f'torchvision {TEACHER} (ImageNet) up to {TEACHER_CUT}; no weights copied',
-        'images': 'first halves by place of corridor, indoor_two_laps and campus_loop, and '
-                  f'{config.world_frames} rendered images of the procedural world',
-        'augmentation': 'warped crops down to 4 % of the area, patchworks, leaves cut from crops, '
-                        'color mixing, gamma, shadows, blur, noise, JPEG',
+        **learned_from(config),
         'views': config.rounds * config.views, 'steps': made.steps, 'seed': seed,
         'wall_minutes': round(made.seconds / 60.0, 1), 'config': asdict(config)}
 
 
-def _table(scores: Mapping[str, Recall], teacher: Mapping[str, Recall]) -> dict[str, Any]:
+def recall_table(scores: Mapping[str, Recall], teacher: Mapping[str, Recall]) -> dict[str, Any]:
     """Return the recalls with protocol, and the teacher's beside them, for the card."""
     return {name: {**asdict(score), 'teacher_at_1': teacher[name].at_1,
                    'teacher_at_5': teacher[name].at_5}

@@ -9,17 +9,28 @@ network that hears the teacher itself can end above its parent. A second call go
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from dataclasses import asdict, replace
 from pathlib import Path
 import sys
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from vpr_ros.compress.distill_augment import make_view
 from vpr_ros.compress.distill_config import DistillConfig
-from vpr_ros.compress.distill_default import LICENCE, TEACHER, TEACHER_CUT, TEACHER_FILE
-from vpr_ros.compress.distill_eval import benchmark_pairs
+from vpr_ros.compress.distill_default import (
+    learned_from,
+    LICENCE,
+    NAME,
+    RECALL_IS,
+    recall_table,
+    TEACHER,
+    TEACHER_CUT,
+    teacher_describer,
+    TEACHER_FILE,
+)
+from vpr_ros.compress.distill_eval import benchmark, benchmark_pairs
 from vpr_ros.compress.distill_images import source_images
 from vpr_ros.compress.distill_student import convap_args
 from vpr_ros.compress.distill_teacher import as_input, Basis, teacher_maps
@@ -27,6 +38,7 @@ from vpr_ros.compress.finetune_data import Pictures
 from vpr_ros.compress.prune_config import RunConfig
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_run import Goal, prune_and_learn
+from vpr_ros.core.card import ModelCard
 from vpr_ros.core.precision import Precision
 from vpr_ros.core.types import Image
 from vpr_ros.datasets.halves import held_out_pairs
@@ -37,7 +49,7 @@ from vpr_ros.nets.export import card_of, write_model
 from vpr_ros.nets.model_folder import default_model_folder, MANIFEST, read_card
 from vpr_ros.nets.model_import import backbone_from
 from vpr_ros.nets.network import build_network, Network
-from vpr_ros.nets.torch_describer import load_network
+from vpr_ros.nets.torch_describer import load_network, TorchDescriber
 
 _VIEWS, _AT_ONCE = 1024, 64
 _DISTILL = Path('config/distill.yaml')
@@ -45,8 +57,9 @@ _DISTILL = Path('config/distill.yaml')
 
 def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, parent: Path,
                   out: Path) -> None:
-    """Prune `parent` under `out/run`; `out/teacher` is made where it is not there.
+    """Prune `parent` under `out/run` and write `out/model`, which is what ships.
 
+    `out/teacher` is made where it is not there.
     `shared` holds `data` and `weights`. The second halves of corridor and of the laps choose;
     all other sets are only reported.
     Raises ModelError and DatasetError where weights or images are missing.
@@ -55,8 +68,42 @@ def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, paren
     teacher = out / 'teacher'
     if not (teacher / MANIFEST).is_file():
         write_teacher(teacher, shared, images, parent, distill, config.learn.seed)
-    prune_and_learn(parent, Pictures(images), judge_on(shared / 'data'), config,
-                    Goal(map_precision=Precision.INT8), out / 'run', teacher=teacher)
+    points = prune_and_learn(parent, Pictures(images), judge_on(shared / 'data'), config,
+                             Goal(map_precision=Precision.INT8), out / 'run', teacher=teacher)
+    _release(out / 'run' / points[-1].folder, shared, parent, config, distill, out / 'model')
+
+
+def _release(folder: Path, shared: Path, parent: Path, config: RunConfig, distill: DistillConfig,
+             out: Path) -> None:
+    """Write the last step under the name it ships by, with its whole story in the card."""
+    card, dense = read_card(folder), read_card(parent)
+    network = load_network(folder, card)
+    backbone = backbone_from(shared / TEACHER_FILE, TEACHER, TEACHER_CUT)
+    scores, of_dense, of_teacher = (benchmark(describer, shared / 'data') for describer in (
+        TorchDescriber(network, card), TorchDescriber(load_network(parent, dense), dense),
+        teacher_describer(backbone, distill.grid, card.preprocessing)))
+    recall = {name: {**row, 'dense_at_1': of_dense[name].at_1, 'dense_at_5': of_dense[name].at_5}
+              for name, row in recall_table(scores, of_teacher).items()}
+    write_model(out, network, replace(card, name=NAME, notes={
+        **_origin(config, distill, dense), 'recall_is': RECALL_IS, 'recall': recall}), force=True)
+
+
+def _origin(config: RunConfig, distill: DistillConfig, dense: ModelCard) -> dict[str, Any]:
+    learn = config.learn
+    epochs = config.prune.steps * learn.epochs + learn.last_epochs
+    steps = epochs * (learn.views * learn.reuse // learn.batch)
+    return {
+        'made_by': 'python -m vpr_ros.compress.prune_default --config config/prune_default.yaml',
+        'method': 'a dense student, distilled from random initialization; '
+                  f'{config.prune.sparsity:.0%} of its channels cut (group L2, uniform), inputs '
+                  'refitted by least squares; then cosine to the descriptor of the teacher, in '
+                  'its half-whitened principal axes',
+        **learned_from(distill),
+        'views': epochs * learn.views, 'steps': steps,
+        'seed': learn.seed, 'config': asdict(config),
+        'dense': {'name': dense.name, 'digest': dense.digest, **{
+            key: dense.notes[key] for key in ('made_by', 'views', 'steps', 'seed', 'config')
+            if key in dense.notes}}}
 
 
 def judge_on(data: Path) -> Judge:
