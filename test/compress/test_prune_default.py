@@ -15,7 +15,7 @@ from vpr_ros.compress.distill_eval import Recall  # noqa: E402
 from vpr_ros.compress.distill_student import convap_args  # noqa: E402
 from vpr_ros.compress.prune_points import read_points  # noqa: E402
 from vpr_ros.compress.self_labelled import self_labelled  # noqa: E402
-from vpr_ros.core.card import Preprocessing  # noqa: E402
+from vpr_ros.core.card import Preprocessing, Resize  # noqa: E402
 from vpr_ros.nets.export import card_of, write_model  # noqa: E402
 from vpr_ros.nets.model_folder import read_card  # noqa: E402
 from vpr_ros.nets.network import build_network  # noqa: E402
@@ -115,6 +115,7 @@ def test_the_child_of_the_default_model_learns_from_its_teacher(
     assert 'step 1  50% of channels' in capsys.readouterr().out
     ships = read_card(tmp_path / 'out' / 'model')
     assert (ships.name, ships.digest, ships.parent) == ('vpr-default', card.digest, card.parent)
+    assert ships.preprocessing == replace(card.preprocessing, resize=Resize.HALVED_AREA)
     assert ships.notes['recall']['park'] == {
         'pair': 'park', 'protocol': 'same frame', 'queries': 9, 'at_1': 0.032, 'at_5': 1.0,
         'teacher_at_1': 0.64, 'teacher_at_5': 1.0, 'dense_at_1': 0.032, 'dense_at_5': 1.0}

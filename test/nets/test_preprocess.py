@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import cv2
 from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
@@ -39,6 +40,26 @@ def test_area_resizing_averages_what_it_shrinks():
     got = preprocess([image], Preprocessing(8, 12, Resize.AREA, mean=MEAN, std=STD))
     one_level = 1.0 / 255.0 / min(STD)  # pixels are rounded to whole levels between
     np.testing.assert_allclose(got[0], restated(blocks), atol=0.51 * one_level)
+
+
+@pytest.mark.parametrize(('size', 'halved'), [((32, 48), 2), ((16, 40), 1), ((34, 50), 1)])
+def test_halving_averages_2x2_pixels_while_it_can(size, halved):
+    image = noise(*size)
+    wanted = image.astype(float)
+    for _ in range(halved):
+        height, width = wanted.shape[:2]
+        wanted = wanted.reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3))
+    wanted = cv2.resize(wanted, (12, 8), interpolation=cv2.INTER_AREA)
+    got = preprocess([image], Preprocessing(8, 12, Resize.HALVED_AREA, mean=MEAN, std=STD))
+    np.testing.assert_allclose(got[0], restated(wanted), atol=1.51 / 255.0 / min(STD))
+
+
+@pytest.mark.parametrize('size', [(31, 48), (15, 12), (8, 24), (5, 5)])
+def test_what_cannot_be_halved_is_only_averaged(size):
+    image = noise(*size)
+    halved, area = (preprocess([image], Preprocessing(8, 12, resize, mean=MEAN, std=STD))
+                    for resize in (Resize.HALVED_AREA, Resize.AREA))
+    np.testing.assert_array_equal(halved, area)
 
 
 def test_bilinear_resizing_takes_the_pixels_beside_the_center():

@@ -38,7 +38,7 @@ from vpr_ros.compress.finetune_data import Pictures
 from vpr_ros.compress.prune_config import RunConfig
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_run import Goal, prune_and_learn
-from vpr_ros.core.card import ModelCard
+from vpr_ros.core.card import ModelCard, Resize
 from vpr_ros.core.precision import Precision
 from vpr_ros.core.types import Image
 from vpr_ros.datasets.halves import held_out_pairs
@@ -75,8 +75,12 @@ def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, paren
 
 def _release(folder: Path, shared: Path, parent: Path, config: RunConfig, distill: DistillConfig,
              out: Path) -> None:
-    """Write the last step under the name it ships by, with its whole story in the card."""
+    """Write the last step under the name it ships by, with its whole story in the card.
+
+    Pictures are halved before they are resized: resizing took more time than the network.
+    """
     card, dense = read_card(folder), read_card(parent)
+    card = replace(card, preprocessing=replace(card.preprocessing, resize=Resize.HALVED_AREA))
     network = load_network(folder, card)
     backbone = backbone_from(shared / TEACHER_FILE, TEACHER, TEACHER_CUT)
     scores, of_dense, of_teacher = (benchmark(describer, shared / 'data') for describer in (

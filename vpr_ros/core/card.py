@@ -19,6 +19,7 @@ class Resize(Enum):
     """How an image gets the network's input size; the value is what the card says."""
 
     AREA = 'area'          # cv2.INTER_AREA: averages what it shrinks, no aliasing
+    HALVED_AREA = 'halved-area'  # 2x2 pixels averaged while that is not too small, then area
     BILINEAR = 'bilinear'  # cv2.INTER_LINEAR
     BICUBIC = 'bicubic'    # cv2.INTER_CUBIC
     # Wider where it shrinks, so without aliasing: as PIL, and torchvision with antialias=True

@@ -14,8 +14,8 @@ from vpr_ros.core.types import Image
 from vpr_ros.errors import FrameError
 from vpr_ros.nets.smooth_resize import resize_smoothly, SMOOTH
 
-_CV2 = {Resize.AREA: cv2.INTER_AREA, Resize.BILINEAR: cv2.INTER_LINEAR,
-        Resize.BICUBIC: cv2.INTER_CUBIC}
+_CV2 = {Resize.AREA: cv2.INTER_AREA, Resize.HALVED_AREA: cv2.INTER_AREA,
+        Resize.BILINEAR: cv2.INTER_LINEAR, Resize.BICUBIC: cv2.INTER_CUBIC}
 
 
 def preprocess(images: Sequence[Image], preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -48,5 +48,20 @@ def _planes(image: Image, size: tuple[int, int], resize: Resize
         return [np.asarray(plane, np.uint8) for plane in cv2.split(image)]
     if resize in SMOOTH:
         return list(resize_smoothly(image, size, resize))
+    if resize is Resize.HALVED_AREA:
+        image = _halved(image, size)
     resized = cv2.resize(image, size[::-1], interpolation=_CV2[resize])
     return [np.asarray(plane, np.uint8) for plane in cv2.split(resized)]
+
+
+def _halved(image: Image, size: tuple[int, int]) -> Image:
+    """Return the image halved as often as it stays at least `size` and no row or column is left.
+
+    OpenCV averages 2x2 pixels fifteen times faster than it averages areas with fractions.
+    """
+    while all(have % 2 == 0 and have >= 2 * want
+              for have, want in zip(image.shape[:2], size, strict=True)):
+        height, width = image.shape[:2]
+        image = np.asarray(cv2.resize(image, (width // 2, height // 2),
+                                      interpolation=cv2.INTER_AREA), np.uint8)
+    return image
