@@ -17,7 +17,7 @@ from vpr_ros.compress.sparse_weights import (  # noqa: E402
     dress_like,
     largest,
     mask_weights,
-    round_rest,
+    round_values,
     settled,
     share_weights,
 )
@@ -183,16 +183,17 @@ def test_copies_and_saved_states_are_the_same_network(kind):
     assert torch.equal(again(x), network(x))   # taking one apart leaves the other whole
 
 
-def test_what_shares_nothing_is_rounded_to_sixteen_bits():
+def test_all_but_what_is_to_stay_floats_is_rounded_to_sixteen_bits():
     network = made()
     share_weights(network, PLANS, 10, 0.0)
     network = settled(network, made())
-    kept = network[0].weight.detach().clone()
-    round_rest(network, PLANS)
-    assert torch.equal(network[0].weight, kept)
-    for rounded in (network[0].bias, network[3].weight):
+    floats, before = network[3].weight.detach().clone(), len(values(network, '0'))
+    round_values(network, PLANS)
+    assert torch.equal(network[3].weight, floats)
+    for rounded in (network[0].bias, network[0].weight, network[2].weight):
         assert not (rounded.detach().numpy().view(np.uint32) & 0xFFFF).any()
-    assert network[3].weight.dtype is torch.float32
+        assert rounded.dtype is torch.float32
+    assert len(values(network, '0')) <= before
 
 
 def test_a_layer_of_any_name_is_found():

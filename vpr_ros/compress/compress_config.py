@@ -27,7 +27,7 @@ class CompressConfig:
     schedule: Schedule = 'cubic'
     rounds: int = 30
     coarse: float = 0.04
-    rest_bits: int = 16
+    value_bits: int = 16
     freeze: tuple[str, ...] = ()
     scan_pictures: int = 32
 
@@ -42,9 +42,9 @@ class CompressConfig:
                 raise ModelError(f'{name} must be at least {least}, not {getattr(self, name)}')
         if not 0.0 <= self.coarse < float('inf'):
             raise ModelError(f'coarse must be 0 or more, not {self.coarse}')
-        if self.rest_bits not in (16, FLOAT_BITS):
-            raise ModelError('rest_bits, of weights that share no values, must be 16 or '
-                             f'{FLOAT_BITS}, not {self.rest_bits}')
+        if self.value_bits not in (16, FLOAT_BITS):
+            raise ModelError('value_bits, of shared values, biases and norms, must be 16 or '
+                             f'{FLOAT_BITS}, not {self.value_bits}')
         _ = self.wishes
 
     @property

@@ -29,7 +29,7 @@ from vpr_ros.compress.fold_norms import fold_norms
 from vpr_ros.compress.prune import freeze, prunable_card
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_run import still_copy, teacher_card
-from vpr_ros.compress.sparse_weights import mask_weights, round_rest, settled, share_weights
+from vpr_ros.compress.sparse_weights import mask_weights, round_values, settled, share_weights
 from vpr_ros.nets.network import Network
 from vpr_ros.nets.torch_describer import load_network
 
@@ -147,8 +147,8 @@ def _finished(network: Network, plain: Network, stage: Stage, plans: Sequence[La
               config: CompressRun) -> Network:
     """Return the plain network that a step ends with, as it is judged and written."""
     network = settled(network, plain)
-    if stage.kind == SHARED and config.compress.rest_bits != FLOAT_BITS:
-        round_rest(network, plans)
+    if stage.kind == SHARED and config.compress.value_bits != FLOAT_BITS:
+        round_values(network, plans)
     return network
 
 

@@ -119,16 +119,17 @@ def settled(network: Network, plain: Network) -> Network:
     return copied.eval()
 
 
-def round_rest(network: nn.Module, plans: Sequence[LayerPlan]) -> None:
-    """Round what shares no values (biases, norms, small layers) to 16 bits, in place.
+def round_values(network: nn.Module, plans: Sequence[LayerPlan]) -> None:
+    """Round shared values, biases, norms and small layers of a plain network to 16 bits, in place.
 
     They stay float32 numbers, of which bfloat16 has the first half and the rest is zeros, so that
-    they take half the room in a file. In a small network they are a good part of it.
+    they take half the room in a file; in a small network they are a good part of it. Layers whose
+    weights are to stay floats are left alone.
     """
-    sharing = {f'{plan.name}.{_WEIGHT}' for plan in plans if plan.bits != FLOAT_BITS}
+    floats = {f'{plan.name}.{_WEIGHT}' for plan in plans if plan.bits == FLOAT_BITS}
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if name not in sharing:
+            if name not in floats:
                 parameter.copy_(parameter.bfloat16())
 
 
