@@ -35,29 +35,34 @@ _SYNTHETIC = 1_000_000
 _FEWEST = 512          # weights of a layer, as vpr compress has it
 _ANS_AT_MOST = 500_000  # weights that are timed with constriction, which is slow
 
-Arrays = Sequence[NDArray[np.uint8]]
+Arrays = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Coder:
-    """A name, what writes indices of several layers, and what reads them back."""
+    """A name, what writes several layers, and what reads them back.
+
+    It takes the indices of the weights, dense; or `whole`, the bits of the weights themselves.
+    """
 
     name: str
     write: Callable[[Arrays], Any]
     read: Callable[[Any], Any]
     size: Callable[[Any], int]
+    whole: bool = False
 
 
 def coders() -> list[Coder]:
     """Return the coders that are installed."""
     found = [Coder(f'zstd {level}, dense', _zstd(level), _unzstd, _total) for level in (3, 19)]
     found.append(Coder('this file: zstd, gaps where many are zero', _ours, _read_ours,
-                       lambda told: sum(map(len, (*told[0], *told[1])))))
+                       lambda told: sum(map(len, (*told[0], *told[1]))), whole=True))
     if find_spec('pcodec'):
         found.append(Coder('pcodec, dense', _pcodec, _unpcodec, _total))
     if find_spec('constriction'):
         found.append(Coder('constriction (ANS), dense', _ans, _unans,
-                           lambda told: sum(4 * len(words) + 3 * 256 for words, *_ in told)))
+                           lambda told: sum(4 * len(words) + table
+                                            for words, _, _, table in told)))
     return found
 
 
@@ -81,7 +86,7 @@ def measure(coder: Coder, layers: Arrays) -> tuple[int, float, float]:
 
 
 def entropy_bytes(layers: Arrays) -> float:
-    """Return what no code without memory goes below, each layer with its own one."""
+    """Return what no code without memory goes below, one for each layer."""
     bits = 0.0
     for layer in layers:
         counts = np.bincount(layer, minlength=256)
@@ -90,20 +95,23 @@ def entropy_bytes(layers: Arrays) -> float:
     return bits / 8
 
 
-def indices_of(weights: Sequence[NDArray[np.float32]]) -> list[NDArray[np.uint8]]:
-    """Return the dense indices of arrays that share values; 0 is zero."""
-    found = []
+def indices_of(weights: Sequence[NDArray[np.float32]]
+               ) -> tuple[list[NDArray[Any]], list[NDArray[np.uint8]]]:
+    """Return the bits of arrays that share values, and their dense indices; 0 is zero."""
+    found, bits = [], []
     for array in weights:
-        coded = encode(array.reshape(-1).view('<u4'))
+        items = array.reshape(-1).view('<u4')
+        coded = encode(items)
         if coded.plan.kind is Kind.PLAIN:
             continue
+        bits.append(items)
         dense = np.zeros(coded.plan.count, np.uint8)
         if coded.plan.kind is Kind.SPARSE:
             dense[_places(coded)] = coded.symbols
         elif coded.symbols.size:
             dense = coded.symbols
         found.append(dense)
-    return found
+    return bits, found
 
 
 def _places(coded: CodedArray) -> NDArray[np.intp]:
@@ -125,14 +133,14 @@ def _unzstd(told: Sequence[bytes]) -> list[NDArray[np.uint8]]:
             for each in told]
 
 
-def _ours(layers: Arrays) -> Any:
-    coded = [encode(layer) for layer in layers]
+def _ours(weights: Arrays) -> Any:
+    coded = [encode(layer) for layer in weights]
     streams = [np.concatenate([getattr(each, name) for each in coded])
                for name in ('symbols', 'steps')]
     return *map(squeeze_numbers, streams), coded, [len(stream) for stream in streams]
 
 
-def _read_ours(told: Any) -> list[NDArray[np.uint8]]:
+def _read_ours(told: Any) -> list[NDArray[Any]]:
     symbols, steps, coded, counts = told
     streams = [expand_numbers([memoryview(frame) for frame in frames], 1, count)
                for frames, count in zip((symbols, steps), counts, strict=True)]
@@ -166,14 +174,15 @@ def _ans(layers: Arrays) -> Any:
         model = library.stream.model.Categorical(share, perfect=False)
         coder = library.stream.stack.AnsCoder()
         coder.encode_reverse(layer.astype(np.int32), model)
-        told.append((coder.get_compressed(), model, len(layer)))
+        table = 2 * np.count_nonzero(share)  # a file would have to hold how often each stands
+        told.append((coder.get_compressed(), model, len(layer), table))
     return told
 
 
 def _unans(told: Any) -> list[Any]:
     library: Any = import_module('constriction')
     return [library.stream.stack.AnsCoder(words).decode(model, count)
-            for words, model, count in told]
+            for words, model, count, _ in told]
 
 
 def synthetic(prune: float, bits: int) -> list[NDArray[np.float32]]:
@@ -225,7 +234,7 @@ def main() -> None:
             with TemporaryDirectory() as scratch:
                 weights, said = (synthetic(prune, bits), '') if model is None else compressed(
                     model, prune, bits, Path(scratch) / 'model' if flags.file else None)
-            layers = indices_of(weights)
+            bits_of, layers = indices_of(weights)
             count, least = sum(map(len, layers)), entropy_bytes(layers)
             name = 'bell curve' if model is None else model.name
             table = Table(title=f'{name}, {prune:.0%} pruned, {bits} bits: {count:,} weights, '
@@ -233,7 +242,7 @@ def main() -> None:
             for head in ('coder', 'bytes', 'x entropy', 'write ns', 'read ns'):
                 table.add_column(head, justify='left' if head == 'coder' else 'right')
             for coder in coders():
-                size, write_ns, read_ns = measure(coder, layers)
+                size, write_ns, read_ns = measure(coder, bits_of if coder.whole else layers)
                 timed = min(1.0, _ANS_AT_MOST / count) if 'ANS)' in coder.name else 1.0
                 table.add_row(coder.name, f'{size / timed:,.0f}', f'{size / timed / least:.3f}',
                               f'{write_ns:.1f}', f'{read_ns:.2f}')
