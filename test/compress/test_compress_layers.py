@@ -100,7 +100,8 @@ def test_a_proposal_is_overridden_by_what_is_said():
     ({'bits': 9}, 'bits: weights are shared in 2 to 8 bits'), ({'bits': 0}, 'not in 0'),
     ({'steps': 0}, 'steps must be at least 1'), ({'fewest': 0}, 'fewest must be at least 1'),
     ({'rounds': -1}, 'rounds must be at least 0'), ({'coarse': float('nan')}, 'coarse must be 0'),
-    ({'scan_pictures': 0}, 'scan_pictures must be'), ({'value_bits': 8}, 'must be 16 or 32, not 8'),
+    ({'scan_pictures': 0}, 'scan_pictures must be'),
+    ({'value_bits': 8}, 'must be 16 or 32, not 8'),
     ({'schedule': 'square'}, "schedule 'square' is not known; choose one of linear, cubic"),
     ({'layers': ('x',)}, "--layer 'x' says nothing")])
 def test_knobs_that_cannot_be_are_refused(knobs, complaint):
