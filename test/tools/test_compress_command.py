@@ -17,8 +17,7 @@ pytest.importorskip('torch')
 
 import torch
 
-from vpr_ros.compress.compress_config import CompressConfig
-from vpr_ros.compress.prune_config import LearnConfig
+from vpr_ros.compress.compress_config import CompressConfig, ShareConfig
 from vpr_ros.core.card import Preprocessing
 from vpr_ros.errors import VprError
 from vpr_ros.nets.export import card_of, write_model
@@ -185,7 +184,7 @@ def test_a_refused_int8_model_is_a_remark(monkeypatch, tmp_path, parent):
 
 def test_the_file_of_knobs_holds_every_default():
     written = yaml.safe_load((ROOT / 'config' / 'compress.yaml').read_text())
-    held = {**asdict(CompressConfig()), **asdict(LearnConfig())}
+    held = {**asdict(CompressConfig()), **asdict(ShareConfig())}
     assert {name: tuple(value) if isinstance(value, list) else value
             for name, value in written.items()} == held
     assert {name: type(value) for name, value in written.items() if not isinstance(value, list)

@@ -28,6 +28,7 @@ class CompressConfig:
     rounds: int = 30
     coarse: float = 0.04
     value_bits: int = 16
+    match: int = 64
     freeze: tuple[str, ...] = ()
     scan_pictures: int = 32
 
@@ -37,7 +38,8 @@ class CompressConfig:
         if self.schedule not in SCHEDULES:
             raise ModelError(f'schedule {self.schedule!r} is not known; choose one of '
                              f'{", ".join(SCHEDULES)}')
-        for name, least in (('fewest', 1), ('steps', 1), ('scan_pictures', 1), ('rounds', 0)):
+        for name, least in (('fewest', 1), ('steps', 1), ('scan_pictures', 1), ('rounds', 0),
+                            ('match', 0)):
             if getattr(self, name) < least:
                 raise ModelError(f'{name} must be at least {least}, not {getattr(self, name)}')
         if not 0.0 <= self.coarse < float('inf'):
@@ -51,6 +53,13 @@ class CompressConfig:
     def wishes(self) -> tuple[Wish, ...]:
         """What is wanted of layers by their name."""
         return tuple(Wish.parse(text) for text in self.layers)
+
+
+@dataclass(frozen=True)
+class ShareConfig(LearnConfig):
+    """How the compressed network learns; rates are shares of each layer's spread."""
+
+    learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class CompressRun:
     """All knobs of a run."""
 
     compress: CompressConfig = field(default_factory=CompressConfig)
-    learn: LearnConfig = field(default_factory=LearnConfig)
+    learn: ShareConfig = field(default_factory=ShareConfig)
 
     @classmethod
     def read(cls, path: Path | None, **given: object) -> CompressRun:

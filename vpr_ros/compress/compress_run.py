@@ -16,6 +16,7 @@ from pathlib import Path
 import time
 
 import torch
+from torch import Tensor
 
 from vpr_ros.compress.compress_config import CompressRun, DENSE, PRUNED, SHARED, Stage, stages_of
 from vpr_ros.compress.compress_folder import RunFolder
@@ -26,6 +27,7 @@ from vpr_ros.compress.finetune_data import Lessons
 from vpr_ros.compress.finetune_ranks import ALONE, Ranks
 from vpr_ros.compress.finetune_state import State
 from vpr_ros.compress.fold_norms import fold_norms
+from vpr_ros.compress.match_outputs import match_outputs
 from vpr_ros.compress.prune import freeze, prunable_card
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_run import still_copy, teacher_card
@@ -76,9 +78,13 @@ def compress_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: Com
 
     while state.step < len(stages):
         torch.set_num_threads(config.learn.threads)   # results depend on it; engines may set it
-        # 1. Set small weights to zero, or let what is left share values.
+        # 1. Set small weights to zero, or let what is left share values; put outputs right.
         if state.epoch == 0:
             _begin(state, stages[state.step], plans, config)
+            if config.compress.match and state.step > 0:
+                match_outputs(state.network, plain, teaching.pictures(config.compress.match))
+            learns_slowly = config.learn.ema > 0.0 and state.step > 0
+            state.average = copy.deepcopy(state.network) if learns_slowly else None
         # 2. Learn with the zeros, or the sharing, as they are.
         epochs, last = _epochs(config, stages, state.step)
         for loss in learn(teaching, state, epochs, epochs - last):
@@ -110,18 +116,24 @@ def prepared(dense: Network, config: CompressRun, plans: Sequence[LayerPlan] | N
     return plain, given if plans is None else list(plans)
 
 
-def compressed_once(dense: Network, config: CompressRun,
-                    plans: Sequence[LayerPlan] | None = None) -> Network:
+def compressed_once(dense: Network, config: CompressRun, plans: Sequence[LayerPlan] | None = None,
+                    pictures: Tensor | None = None) -> Network:
     """Return a network compressed in one go, without learning: what it would weigh.
 
-    Raises ModelError as `compress_and_learn` does.
+    `pictures` (B, 3, H, W) put outputs right, as before learning. Raises ModelError as
+    `compress_and_learn` does.
     """
     plain, plans = prepared(dense, config, plans)
     network = copy.deepcopy(plain)
-    mask_weights(network, plans, 1.0)
-    network = settled(network, plain)
-    share_weights(network, plans, config.compress.rounds, config.compress.coarse)
-    return _finished(network, plain, Stage(SHARED), plans, config)
+    for stage in (Stage(PRUNED), Stage(SHARED)):
+        if stage.kind == PRUNED:
+            mask_weights(network, plans, 1.0)
+        else:
+            share_weights(network, plans, config.compress.rounds, config.compress.coarse)
+        if pictures is not None:
+            match_outputs(network, plain, pictures)
+        network = _finished(network, plain, stage, plans, config)
+    return network
 
 
 def line_of(point: Point) -> str:
@@ -138,8 +150,6 @@ def _begin(state: State, stage: Stage, plans: Sequence[LayerPlan], config: Compr
         share_weights(state.network, plans, config.compress.rounds, config.compress.coarse)
     elif stage.kind == PRUNED:
         mask_weights(state.network, plans, stage.progress)
-    learns_slowly = config.learn.ema > 0.0 and stage.kind != DENSE
-    state.average = copy.deepcopy(state.network) if learns_slowly else None
     state.loss = None
 
 

@@ -67,11 +67,11 @@ def scanned_plans(parent: Path, lessons: Lessons, judge: Judge, config: Compress
         'pictures': compress.scan_pictures, 'judged_on': judge.names})
     found = read_scan(out / SCAN, run)
     done = list(found.layers)
+    torch.set_num_threads(config.learn.threads)
+    pictures = torch.from_numpy(preprocess(lessons.unchanged(compress.scan_pictures, size),
+                                           card.preprocessing))
     if len(done) < len(plans):
-        torch.set_num_threads(config.learn.threads)
-        pictures = preprocess(lessons.unchanged(compress.scan_pictures, size), card.preprocessing)
-        for one in scan(plain, plans[len(done):], torch.from_numpy(pictures), compress.rounds,
-                        compress.coarse):
+        for one in scan(plain, plans[len(done):], pictures, compress.rounds, compress.coarse):
             done.append(one)
             found = Scanned(run, len(pictures), tuple(done))
             write_scan(out / SCAN, found)
@@ -83,8 +83,9 @@ def scanned_plans(parent: Path, lessons: Lessons, judge: Judge, config: Compress
         return list(found.proposed.plans)
 
     def recall_at_1(plans: Sequence[LayerPlan]) -> float:
-        return _mean(judge, compressed_once(dense, config, overridden(plans, compress.wishes)),
-                     card)
+        matched_by = pictures if compress.match else None
+        return _mean(judge, compressed_once(dense, config, overridden(plans, compress.wishes),
+                                            matched_by), card)
 
     chosen, disagreement = proposal_for_recall(done, budget.points, _mean(judge, dense, card),
                                                recall_at_1, say)
