@@ -44,7 +44,7 @@ _RENDERED = 60   # pictures that scales are measured on, beside the training hal
 
 def int8_of(folder: Path, shared: Path, work: Path) -> Path:
     """Return the folder of a network in int8, its scales measured on what may be trained on."""
-    out = work / f'{read_card(folder).name}-int8'
+    out = work / f'{read_card(folder).digest[:12]}-int8'   # names may be alike
     if not (out / MANIFEST).is_file():
         pictures = [*training_halves(shared / 'data'), *training_images(7, _RENDERED)]
         form = next(form for form, engines in FORMATS.items()
