@@ -28,7 +28,7 @@ class CompressConfig:
     rounds: int = 30
     coarse: float = 0.04
     value_bits: int = 16
-    match: int = 64
+    mend: int = 128
     freeze: tuple[str, ...] = ()
     scan_pictures: int = 32
 
@@ -39,7 +39,7 @@ class CompressConfig:
             raise ModelError(f'schedule {self.schedule!r} is not known; choose one of '
                              f'{", ".join(SCHEDULES)}')
         for name, least in (('fewest', 1), ('steps', 1), ('scan_pictures', 1), ('rounds', 0),
-                            ('match', 0)):
+                            ('mend', 0)):
             if getattr(self, name) < least:
                 raise ModelError(f'{name} must be at least {least}, not {getattr(self, name)}')
         if not 0.0 <= self.coarse < float('inf'):

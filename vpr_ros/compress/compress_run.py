@@ -28,6 +28,7 @@ from vpr_ros.compress.finetune_ranks import ALONE, Ranks
 from vpr_ros.compress.finetune_state import State
 from vpr_ros.compress.fold_norms import fold_norms
 from vpr_ros.compress.match_outputs import match_outputs
+from vpr_ros.compress.mend_weights import mend_weights
 from vpr_ros.compress.prune import freeze, prunable_card
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_run import still_copy, teacher_card
@@ -78,13 +79,9 @@ def compress_and_learn(parent: Path, lessons: Lessons, judge: Judge, config: Com
 
     while state.step < len(stages):
         torch.set_num_threads(config.learn.threads)   # results depend on it; engines may set it
-        # 1. Set small weights to zero, or let what is left share values; put outputs right.
+        # 1. Set small weights to zero, or let what is left share values; mend by a few pictures.
         if state.epoch == 0:
-            _begin(state, stages[state.step], plans, config)
-            if config.compress.match and state.step > 0:
-                match_outputs(state.network, plain, teaching.pictures(config.compress.match))
-            learns_slowly = config.learn.ema > 0.0 and state.step > 0
-            state.average = copy.deepcopy(state.network) if learns_slowly else None
+            _begin(state, stages[state.step], plans, config, teaching)
         # 2. Learn with the zeros, or the sharing, as they are.
         epochs, last = _epochs(config, stages, state.step)
         for loss in learn(teaching, state, epochs, epochs - last):
@@ -120,18 +117,13 @@ def compressed_once(dense: Network, config: CompressRun, plans: Sequence[LayerPl
                     pictures: Tensor | None = None) -> Network:
     """Return a network compressed in one go, without learning: what it would weigh.
 
-    `pictures` (B, 3, H, W) put outputs right, as before learning. Raises ModelError as
+    `pictures` (B, 3, H, W) mend it, as before learning. Raises ModelError as
     `compress_and_learn` does.
     """
     plain, plans = prepared(dense, config, plans)
     network = copy.deepcopy(plain)
     for stage in (Stage(PRUNED), Stage(SHARED)):
-        if stage.kind == PRUNED:
-            mask_weights(network, plans, 1.0)
-        else:
-            share_weights(network, plans, config.compress.rounds, config.compress.coarse)
-        if pictures is not None:
-            match_outputs(network, plain, pictures)
+        _apply(network, stage, plans, config, pictures)
         network = _finished(network, plain, stage, plans, config)
     return network
 
@@ -144,13 +136,31 @@ def line_of(point: Point) -> str:
             f'  recall@1: {recalls}')
 
 
-def _begin(state: State, stage: Stage, plans: Sequence[LayerPlan], config: CompressRun) -> None:
-    """Mask the weights of the state's plain network, or let them share values, for a step."""
-    if stage.kind == SHARED:
-        share_weights(state.network, plans, config.compress.rounds, config.compress.coarse)
-    elif stage.kind == PRUNED:
-        mask_weights(state.network, plans, stage.progress)
+def _begin(state: State, stage: Stage, plans: Sequence[LayerPlan], config: CompressRun,
+           teaching: Teaching) -> None:
+    """Do to the state's plain network what its step has to do before it learns."""
     state.loss = None
+    if stage.kind == DENSE:
+        return
+    pictures = teaching.pictures(config.compress.mend) if config.compress.mend else None
+    _apply(state.network, stage, plans, config, pictures)
+    state.average = copy.deepcopy(state.network) if config.learn.ema > 0.0 else None
+
+
+def _apply(network: Network, stage: Stage, plans: Sequence[LayerPlan], config: CompressRun,
+           pictures: Tensor | None) -> None:
+    """Mask the weights of a plain network, or let them share values, in place.
+
+    By pictures, what is left does as much as it can of what the network did before.
+    """
+    before = copy.deepcopy(network)
+    if stage.kind == SHARED:
+        share_weights(network, plans, config.compress.rounds, config.compress.coarse)
+    else:
+        mask_weights(network, plans, stage.progress)
+    if pictures is not None:
+        match_outputs(network, before, pictures)
+        mend_weights(network, before, pictures, config.learn.seed)
 
 
 def _finished(network: Network, plain: Network, stage: Stage, plans: Sequence[LayerPlan],

@@ -83,9 +83,9 @@ def scanned_plans(parent: Path, lessons: Lessons, judge: Judge, config: Compress
         return list(found.proposed.plans)
 
     def recall_at_1(plans: Sequence[LayerPlan]) -> float:
-        matched_by = pictures if compress.match else None
+        mended_by = pictures if compress.mend else None
         return _mean(judge, compressed_once(dense, config, overridden(plans, compress.wishes),
-                                            matched_by), card)
+                                            mended_by), card)
 
     chosen, disagreement = proposal_for_recall(done, budget.points, _mean(judge, dense, card),
                                                recall_at_1, say)
