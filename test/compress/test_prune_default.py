@@ -13,6 +13,9 @@ from vpr_ros.compress import distill_default, prune_default  # noqa: E402
 from vpr_ros.compress.distill_config import DistillConfig  # noqa: E402
 from vpr_ros.compress.distill_eval import Recall  # noqa: E402
 from vpr_ros.compress.distill_student import convap_args  # noqa: E402
+from vpr_ros.compress.finetune_data import Pictures  # noqa: E402
+from vpr_ros.compress.project import axes_of, Projection  # noqa: E402
+from vpr_ros.compress.project_descriptor import given_by  # noqa: E402
 from vpr_ros.compress.prune_points import read_points  # noqa: E402
 from vpr_ros.compress.self_labelled import self_labelled  # noqa: E402
 from vpr_ros.core.card import Preprocessing, Resize  # noqa: E402
@@ -86,8 +89,9 @@ def test_the_teacher_speaks_the_language_of_the_student_as_far_as_a_turn_can(
     assert near > far
 
 
+@pytest.mark.parametrize('dim', [None, 16])
 def test_the_child_of_the_default_model_learns_from_its_teacher(
-        shared, images, parent, tmp_path, monkeypatch, capsys):
+        shared, images, parent, tmp_path, monkeypatch, capsys, dim):
     knobs = tmp_path / 'run.yaml'
     knobs.write_text(RUN)
     distill = tmp_path / 'distill.yaml'
@@ -103,24 +107,51 @@ def test_the_child_of_the_default_model_learns_from_its_teacher(
     monkeypatch.setattr(prune_default, 'benchmark', lambda describer, _: {
         'park': replace(recall, at_1=describer.card.dim / 1000)})
     given = ['--config', str(knobs), '--distill', str(distill), '--shared', str(shared),
-             '--parent', str(parent), '--out', str(tmp_path / 'out')]
+             '--parent', str(parent), '--out', str(tmp_path / 'out'),
+             *([] if dim is None else ['--dim', str(dim)])]
     for _ in range(2):   # the second call finds all done
         monkeypatch.setattr(sys, 'argv', ['prune_default', *given])
         prune_default.main()
     points = read_points(tmp_path / 'out' / 'run')[0]
     assert [each.chooses for each in points[1].recalls] == [True] * 2 + [False] * 5
     card = read_card(tmp_path / 'out' / 'run' / 'step_01')
-    assert card.queries_maps_of == (read_card(tmp_path / 'out' / 'teacher').digest,)
-    assert card.parent == read_card(parent).digest
+    taught_by, dense = (('teacher', parent) if dim is None else
+                        ('teacher_16', tmp_path / 'out' / 'parent_16'))
+    assert card.queries_maps_of == (read_card(tmp_path / 'out' / taught_by).digest,)
+    assert card.parent == read_card(dense).digest
+    assert card.dim == (dim or 32)
     assert 'step 1  50% of channels' in capsys.readouterr().out
     ships = read_card(tmp_path / 'out' / 'model')
     assert (ships.name, ships.digest, ships.parent) == ('vpr-default', card.digest, card.parent)
     assert ships.preprocessing == replace(card.preprocessing, resize=Resize.HALVED_AREA)
     assert ships.notes['recall']['park'] == {
-        'pair': 'park', 'protocol': 'same frame', 'queries': 9, 'at_1': 0.032, 'at_5': 1.0,
+        'pair': 'park', 'protocol': 'same frame', 'queries': 9, 'at_1': card.dim / 1000,
+        'at_5': 1.0,
         'teacher_at_1': 0.64, 'teacher_at_5': 1.0, 'dense_at_1': 0.032, 'dense_at_5': 1.0}
-    assert ships.notes['dense']['digest'] == card.parent
+    assert ships.notes['dense']['digest'] == read_card(parent).digest
     assert (ships.notes['views'], ships.notes['steps']) == (16, 2)
+
+
+def test_a_shorter_pair_describes_along_the_axes_of_the_teacher(
+        shared, images, parent, tmp_path, monkeypatch):
+    monkeypatch.setattr(prune_default, '_VIEWS', 96)
+    teacher = tmp_path / 'teacher'
+    prune_default.write_teacher(teacher, shared, images, parent, DISTILL, seed=0)
+    wanted = Projection(16, views=64)
+    short, taught_by = prune_default._shortened(parent, teacher, Pictures(images), wanted,
+                                                tmp_path)
+    before = (short / 'weights.safetensors').stat().st_mtime_ns
+    assert prune_default._shortened(parent, teacher, Pictures(images), wanted, tmp_path) == (
+        short, taught_by)
+    assert (short / 'weights.safetensors').stat().st_mtime_ns == before   # written once
+    # what both give before lengths: the same turn of what they gave
+    card = read_card(teacher)
+    axes = axes_of(load_network(teacher, card), card, Pictures(images), wanted)
+    views = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for long, now in ((parent, short), (teacher, taught_by)):
+        old, new = (given_by(load_network(folder, read_card(folder)), [views])
+                    for folder in (long, now))
+        torch.testing.assert_close(new, (old - axes.mean) @ axes.turn, atol=1e-4, rtol=1e-4)
 
 
 def test_without_weights_it_says_what_is_missing(parent, images, tmp_path, monkeypatch, capsys):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from dataclasses import asdict, replace
 from pathlib import Path
+import shutil
 import sys
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ from vpr_ros.compress.distill_images import source_images
 from vpr_ros.compress.distill_student import convap_args
 from vpr_ros.compress.distill_teacher import as_input, Basis, teacher_maps
 from vpr_ros.compress.finetune_data import Pictures
+from vpr_ros.compress.project import axes_of, Projection, write_along
 from vpr_ros.compress.prune_config import RunConfig
 from vpr_ros.compress.prune_judge import Judge
 from vpr_ros.compress.prune_run import Goal, prune_and_learn
@@ -56,10 +58,11 @@ _DISTILL = Path('config/distill.yaml')
 
 
 def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, parent: Path,
-                  out: Path) -> None:
+                  out: Path, dim: int | None = None) -> None:
     """Prune `parent` under `out/run` and write `out/model`, which is what ships.
 
-    `out/teacher` is made where it is not there.
+    `out/teacher` is made where it is not there. `dim`: of the descriptor of teacher and parent the
+    strongest axes that make so many numbers are kept.
     `shared` holds `data` and `weights`. The second halves of corridor and of the laps choose;
     all other sets are only reported.
     Raises ModelError and DatasetError where weights or images are missing.
@@ -68,9 +71,25 @@ def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, paren
     teacher = out / 'teacher'
     if not (teacher / MANIFEST).is_file():
         write_teacher(teacher, shared, images, parent, distill, config.learn.seed)
-    points = prune_and_learn(parent, Pictures(images), judge_on(shared / 'data'), config,
-                             Goal(map_precision=Precision.INT8), out / 'run', teacher=teacher)
+    lessons, judge = Pictures(images), judge_on(shared / 'data')
+    begin, taught_by = (parent, teacher) if dim is None else _shortened(
+        parent, teacher, lessons, Projection(dim, seed=config.learn.seed), out)
+    points = prune_and_learn(begin, lessons, judge, config, Goal(map_precision=Precision.INT8),
+                             out / 'run', teacher=taught_by)
     _release(out / 'run' / points[-1].folder, shared, parent, config, distill, out / 'model')
+
+
+def _shortened(parent: Path, teacher: Path, lessons: Pictures, wanted: Projection, out: Path
+               ) -> tuple[Path, Path]:
+    """Return parent and teacher along the strongest axes of the teacher, written once."""
+    short = out / f'parent_{wanted.dim}', out / f'teacher_{wanted.dim}'
+    if not all((folder / MANIFEST).is_file() for folder in short):
+        card = read_card(teacher)
+        axes = axes_of(load_network(teacher, card), card, lessons, wanted)
+        for folder, made in zip((parent, teacher), short, strict=True):
+            shutil.rmtree(made, ignore_errors=True)
+            write_along(folder, axes, wanted, made)
+    return short
 
 
 def _release(folder: Path, shared: Path, parent: Path, config: RunConfig, distill: DistillConfig,
@@ -174,11 +193,13 @@ def main() -> None:
     parser.add_argument('--shared', type=Path, required=True, help='folder of data/ and weights/')
     parser.add_argument('--parent', type=Path, default=None,
                         help='the dense model folder; the one that ships, where it is not given')
+    parser.add_argument('--dim', type=int, default=None,
+                        help='numbers of the descriptor that are kept, along principal axes')
     parser.add_argument('--out', type=Path, required=True)
     given = parser.parse_args()
     try:
         prune_default(RunConfig.read(given.config), DistillConfig.read(given.distill),
-                      given.shared, given.parent or default_model_folder(), given.out)
+                      given.shared, given.parent or default_model_folder(), given.out, given.dim)
     except VprError as error:
         print(f'prune: {error}', file=sys.stderr)
         raise SystemExit(2) from error

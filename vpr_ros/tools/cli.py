@@ -34,6 +34,7 @@ from vpr_ros.tools.flags import (
 )
 from vpr_ros.tools.model_commands import model_app
 from vpr_ros.tools.pack_commands import add_pack_commands
+from vpr_ros.tools.project_command import add_project_command
 from vpr_ros.tools.prune_command import add_prune_command
 from vpr_ros.tools.report_command import add_report_command
 
@@ -45,6 +46,7 @@ app.command(map_app)
 app.command(model_app)
 add_pack_commands(model_app)
 add_engine_commands(app)
+add_project_command(app)
 add_prune_command(app)
 add_compress_command(app)
 add_evaluate_command(app)
