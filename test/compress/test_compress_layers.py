@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which layers are compressed how far, as patterns say it, and what is refused."""
 
+from hypothesis import given, strategies as st
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -42,12 +43,38 @@ def test_convolutions_linears_and_centroids_are_compressed(network, make_dense):
 
 
 def test_patterns_say_otherwise_for_some(network):
+    otherwise = said(network)['backbone.features.0.0'][0]
     plans = said(network, 'aggregator.*=0.7,5', 'backbone.features.0.0=,32',
                  'backbone.features.1.*=0.25')
     assert plans['aggregator.centroids'] == (0.7, 5)
-    assert plans['backbone.features.0.0'] == (0.5, 32)
+    assert plans['backbone.features.0.0'] == (otherwise, 32)
     assert plans['backbone.features.1.conv.1'] == (0.25, 8)
-    assert plans['backbone.features.2.conv.2'] == (0.5, 8)
+    assert plans['backbone.features.2.conv.2'] == (otherwise, 8)
+
+
+@given(st.floats(0.0, 0.95))
+def test_depthwise_layers_keep_their_weights_and_others_make_up_for_them(prune):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 32, 1),
+                            nn.Linear(32, 16))
+    weights = {name: layer.weight.numel() for name, layer in network.named_children()}
+    plans = said(network, prune=prune)
+    assert plans['1'][0] == 0.0
+    assert len({plans[name][0] for name in '023'}) == 1
+    assert prune <= plans['0'][0] < 1.0
+    gone = sum(plans[name][0] * count for name, count in weights.items())
+    if plans['0'][0] < 0.5 * (1.0 + prune):
+        assert gone == pytest.approx(prune * sum(weights.values()))
+    assert said(network, '1=0.25', prune=prune)['1'] == (0.25, 8)
+
+
+def test_where_all_is_depthwise_it_is_pruned_like_any_layer():
+    network = nn.Sequential(nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(4, 4, 3, groups=4))
+    assert said(network) == {'0': (0.5, 8), '1': (0.5, 8)}
+
+
+def test_a_convolution_of_one_channel_is_not_depthwise():
+    assert said(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(4, 4)))['0'] == (0.5, 8)
 
 
 def test_patterns_may_agree_and_add_up(network):

@@ -186,7 +186,7 @@ def test_learning_wins_back_what_zeros_and_sharing_cost(compress, quick, parent,
 
 def test_what_is_frozen_is_compressed_and_learns_nothing(compress, quick, tmp_path, parent):
     knobs = config(value_bits=32, freeze=['backbone.features.2'],
-                   layers=['backbone.features.2.*=,32'])
+                   layers=['backbone.features.2.*=0.5,32'])
     compress(knobs)
     at_once = compressed_once(load_network(parent, read_card(parent)), knobs).state_dict()
     last = safetensors.torch.load_file(tmp_path / 'out' / 'step_03' / WEIGHTS)

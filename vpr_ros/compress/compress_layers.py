@@ -87,19 +87,42 @@ def plans_of(network: nn.Module, prune: float, bits: int, fewest: int,
              wishes: Sequence[Wish] = ()) -> list[LayerPlan]:
     """Return how far each layer with at least `fewest` weights is to be compressed.
 
+    `prune`: the share of all weights that becomes zero, the same in each layer. But depthwise
+    convolutions keep theirs, unless a wish says otherwise: a few weights are all that their
+    channel has. The others make up for them.
     Raises ModelError for shares and bits that cannot be, for a network without such layers, a
     pattern that fits none of them, and patterns that contradict each other.
     """
     refuse_share(prune, 'prune')
     refuse_bits(bits, 'bits')
-    layers = list(weighty_layers(network, fewest))
+    weighty = weighty_layers(network, fewest)
+    layers = list(weighty)
     if not layers:
         raise ModelError(f'no layer of the network has {fewest} weights or more; lower fewest')
     for wish in wishes:
         if not any(fnmatchcase(name, wish.pattern) for name in layers):
             raise ModelError(_no_fit(network, wish.pattern, layers, fewest))
-    return [LayerPlan(name, _said(wishes, name, 'prune', prune),
+    shares = _shares(weighty, prune)
+    return [LayerPlan(name, _said(wishes, name, 'prune', shares[name]),
                       int(_said(wishes, name, 'bits', bits))) for name in layers]
+
+
+def _shares(layers: Mapping[str, nn.Module], prune: float) -> dict[str, float]:
+    """Return which share of each layer's weights is to go so that `prune` of all do.
+
+    Where others cannot make up for depthwise layers, they come halfway to nothing.
+    """
+    spared = {name for name, layer in layers.items() if _is_depthwise(layer)}
+    weights = {name: weight_of(layer).numel() for name, layer in layers.items()}
+    others = sum(count for name, count in weights.items() if name not in spared)
+    if not others:
+        return dict.fromkeys(layers, prune)
+    more = min(prune * sum(weights.values()) / others, 0.5 * (1.0 + prune))
+    return {name: 0.0 if name in spared else more for name in layers}
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
 
 
 def overridden(plans: Sequence[LayerPlan], wishes: Sequence[Wish]) -> list[LayerPlan]:

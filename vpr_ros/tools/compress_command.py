@@ -96,7 +96,8 @@ def compress(model: Path | None = None, /, *, out: Path,
         Another model to set beside in the table of sizes, times and recalls: a pruned one, an
         int8 one, the parent of a pruned one; may be given several times.
     prune
-        Share of the weights of each layer that becomes zero (default 0.5).
+        Share of the weights that becomes zero, the same of each layer (default 0.5); depthwise
+        ones keep theirs, and the others make up for them.
     bits
         The weights of a layer share 2 to the power of so many values, 2 to 8 (default 8); 32: they
         stay floats.
