@@ -130,6 +130,7 @@ def test_the_child_of_the_default_model_learns_from_its_teacher(
         'teacher_at_1': 0.64, 'teacher_at_5': 1.0, 'dense_at_1': 0.032, 'dense_at_5': 1.0}
     assert ships.notes['dense']['digest'] == read_card(parent).digest
     assert (ships.notes['views'], ships.notes['steps']) == (16, 2)
+    assert ships.notes['projected_to'] == dim
 
 
 def test_a_shorter_pair_describes_along_the_axes_of_the_teacher(

@@ -12,6 +12,7 @@ from torch import nn, Tensor
 
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.vectors import Vectors
+from vpr_ros.nets.widths import is_depthwise
 
 FEWEST_BITS, MOST_BITS, FLOAT_BITS = 2, 8, 32
 _SHOWN = 4
@@ -112,17 +113,13 @@ def _shares(layers: Mapping[str, nn.Module], prune: float) -> dict[str, float]:
 
     Where others cannot make up for depthwise layers, they come halfway to nothing.
     """
-    spared = {name for name, layer in layers.items() if _is_depthwise(layer)}
+    spared = {name for name, layer in layers.items() if is_depthwise(layer)}
     weights = {name: weight_of(layer).numel() for name, layer in layers.items()}
     others = sum(count for name, count in weights.items() if name not in spared)
     if not others:
         return dict.fromkeys(layers, prune)
     more = min(prune * sum(weights.values()) / others, 0.5 * (1.0 + prune))
     return {name: 0.0 if name in spared else more for name in layers}
-
-
-def _is_depthwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
 
 
 def overridden(plans: Sequence[LayerPlan], wishes: Sequence[Wish]) -> list[LayerPlan]:

@@ -105,7 +105,9 @@ def write_along(parent: Path, axes: Axes, wanted: Projection, out: Path) -> None
     short, name, args = _short(load_network(parent, card), card, wanted, axes)
     write_model(out, short, card_of(short, f'{card.name}-{wanted.dim}d', card.backbone, card.cut,
                                     name, args, card.preprocessing, card.licence,
-                                    parent=card.digest, notes=dict(card.notes)))
+                                    parent=card.digest, notes={
+                                        'made_by': 'vpr project', 'settings': asdict(wanted),
+                                        'share': axes.share}))
 
 
 def _short(network: Network, card: ModelCard, wanted: Projection, axes: Axes

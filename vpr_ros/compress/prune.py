@@ -16,7 +16,7 @@ from vpr_ros.core.card import ModelCard
 from vpr_ros.errors import ModelError
 from vpr_ros.nets.model_folder import read_card
 from vpr_ros.nets.network import Network
-from vpr_ros.nets.widths import set_widths, widths_of
+from vpr_ros.nets.widths import is_depthwise, set_widths, widths_of
 
 Axes = Mapping[tuple[str, Side], Mask]
 
@@ -93,9 +93,7 @@ def _widths_left(network: nn.Module, axes: Axes) -> dict[str, tuple[int, int]]:
 
 def _is_one_sided(layer: nn.Module) -> bool:
     """Say whether what goes in comes out, channel by channel: norms, depthwise convolutions."""
-    if isinstance(layer, nn.Conv2d):
-        return layer.groups == layer.in_channels > 1
-    return isinstance(layer, nn.BatchNorm2d | nn.LayerNorm)
+    return is_depthwise(layer) or isinstance(layer, nn.BatchNorm2d | nn.LayerNorm)
 
 
 def _left_of(tensor: Tensor, axes: Axes, name: str) -> Tensor:

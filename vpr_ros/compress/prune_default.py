@@ -76,7 +76,7 @@ def prune_default(config: RunConfig, distill: DistillConfig, shared: Path, paren
         parent, teacher, lessons, Projection(dim, seed=config.learn.seed), out)
     points = prune_and_learn(begin, lessons, judge, config, Goal(map_precision=Precision.INT8),
                              out / 'run', teacher=taught_by)
-    _release(out / 'run' / points[-1].folder, shared, parent, config, distill, out / 'model')
+    _release(out / 'run' / points[-1].folder, shared, parent, config, distill, out / 'model', dim)
 
 
 def _shortened(parent: Path, teacher: Path, lessons: Pictures, wanted: Projection, out: Path
@@ -93,7 +93,7 @@ def _shortened(parent: Path, teacher: Path, lessons: Pictures, wanted: Projectio
 
 
 def _release(folder: Path, shared: Path, parent: Path, config: RunConfig, distill: DistillConfig,
-             out: Path) -> None:
+             out: Path, dim: int | None) -> None:
     """Write the last step under the name it ships by, with its whole story in the card.
 
     Pictures are halved before they are resized: resizing took more time than the network.
@@ -108,7 +108,8 @@ def _release(folder: Path, shared: Path, parent: Path, config: RunConfig, distil
     recall = {name: {**row, 'dense_at_1': of_dense[name].at_1, 'dense_at_5': of_dense[name].at_5}
               for name, row in recall_table(scores, of_teacher).items()}
     write_model(out, network, replace(card, name=NAME, notes={
-        **_origin(config, distill, dense), 'recall_is': RECALL_IS, 'recall': recall}), force=True)
+        **_origin(config, distill, dense), 'projected_to': dim, 'recall_is': RECALL_IS,
+        'recall': recall}), force=True)
 
 
 def _origin(config: RunConfig, distill: DistillConfig, dense: ModelCard) -> dict[str, Any]:

@@ -33,6 +33,11 @@ def widths_of(network: nn.Module) -> dict[str, tuple[int, int]]:
     return widths
 
 
+def is_depthwise(layer: nn.Module) -> bool:
+    """Say whether a layer is a convolution that filters each channel by itself."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+
+
 def set_widths(network: nn.Module, widths: Mapping[str, tuple[int, int]]) -> None:
     """Replace, with random weights, each layer whose (in, out) channels differ from `widths`.
 
@@ -51,8 +56,7 @@ def _replace(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
     parent, old = network.get_submodule(parent_name), network.get_submodule(name)
     new: nn.Module
     if isinstance(old, nn.Conv2d):
-        depthwise = old.groups > 1 and old.groups == old.in_channels
-        groups = n_in if depthwise else old.groups
+        groups = n_in if is_depthwise(old) else old.groups
         if min(n_in, n_out) < 1 or n_in % groups or n_out % groups:
             raise ModelError(f'layer {name} cannot have {n_in} inputs, {n_out} outputs and '
                              f'{groups} groups')
